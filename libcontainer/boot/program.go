@@ -61,13 +61,13 @@ type Builder struct {
 	origin  string
 	phase   string
 	labels  []int // label → op index, -1 while open
-	free    []Word
+	free    map[string][]Word
 	err     error
 }
 
 // New returns an empty builder.
 func New(c Config) *Builder {
-	b := &Builder{p: Program{Arch: c.Arch, bufferNames: map[Addr]string{}}, interns: make(map[string]Addr, 256)}
+	b := &Builder{p: Program{Arch: c.Arch, bufferNames: map[Addr]string{}}, interns: make(map[string]Addr, 256), free: map[string][]Word{}}
 	b.p.Words = make([]uint64, firstWord, 64)
 	b.p.wordNames = make([]string, firstWord, 64)
 	b.p.Words[controlWord] = uint64(c.Control)
@@ -91,13 +91,11 @@ func (b *Builder) Len() int { return len(b.ops) }
 // Origin returns the name last given to At.
 func (b *Builder) Origin() string { return b.origin }
 
-// Word allocates a cell that holds zero at first.
+// Word allocates a cell, or takes one of the same name that was released.
 func (b *Builder) Word(name string) Word {
-	if n := len(b.free); n > 0 {
-		w := b.free[n-1]
-		b.free = b.free[:n-1]
-		b.p.wordNames[w] = name
-		return w
+	if list := b.free[name]; len(list) > 0 {
+		b.free[name] = list[:len(list)-1]
+		return list[len(list)-1]
 	}
 	return b.fresh(name)
 }
@@ -128,8 +126,11 @@ func (b *Builder) fresh(name string) Word {
 	return Word(w)
 }
 
-// Release lets the cell be used again for something else.
-func (b *Builder) Release(w Word) { b.free = append(b.free, w) }
+// Release lets the cell be used again under its name.
+func (b *Builder) Release(w Word) {
+	name := b.p.wordNames[w]
+	b.free[name] = append(b.free[name], w)
+}
 
 // Buffer allocates n zeroed bytes, aligned to 8.
 func (b *Builder) Buffer(name string, n int) Addr {

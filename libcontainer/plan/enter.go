@@ -85,8 +85,8 @@ func (c *compiler) writeFile(dir any, path, value string) {
 	c.closeWord(w)
 }
 
-// cloneFlag is the CLONE_NEW* flag of a namespace type.
-func cloneFlag(t config.NamespaceType) int {
+// CloneFlag is the CLONE_NEW* flag of a namespace type.
+func CloneFlag(t config.NamespaceType) int {
 	switch t {
 	case config.UserNS:
 		return unix.CLONE_NEWUSER
@@ -120,7 +120,7 @@ func (c *compiler) namespaces() {
 		case config.UserNS, config.CgroupNS, config.TimeNS:
 		default:
 			if n.Path == "" {
-				flags |= cloneFlag(n.Type)
+				flags |= CloneFlag(n.Type)
 			}
 		}
 	}
@@ -193,7 +193,7 @@ func (c *compiler) joinAll() {
 	}
 	for i, j := range list {
 		b.At(origin(j.ns))
-		op := b.Do(boot.Setns, j.fd, cloneFlag(j.ns.Type))
+		op := b.Do(boot.Setns, j.fd, CloneFlag(j.ns.Type))
 		if user >= 0 {
 			// Unwritten by a failure, so it says "pending" until a call succeeds.
 			list[i].pending = b.Constant("pending "+string(j.ns.Type), 1)
@@ -210,7 +210,7 @@ func (c *compiler) joinAll() {
 		joined := b.Label()
 		b.At(origin(j.ns))
 		b.JumpIfEqual(j.pending.Addr(), 0xffffffff, 0, joined)
-		b.Do(boot.Setns, j.fd, cloneFlag(j.ns.Type))
+		b.Do(boot.Setns, j.fd, CloneFlag(j.ns.Type))
 		b.Place(joined)
 	}
 }

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+# Targets carry their line of help after "##"; `make` prints them.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# .go/bin exists where tests/setup/go.sh had to fetch a toolchain.
+export PATH := $(CURDIR)/.go/bin:$(PATH):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+VERSION ?= 0.1.0
+COMMIT  ?= $(shell git -C "$(CURDIR)" describe --always --abbrev=12 --dirty --exclude '*' 2>/dev/null || echo unknown)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+# libseccomp is linked statically; netgo and osusergo keep glibc's resolver out.
+export CGO_ENABLED := 1
+TAGS    := netgo,osusergo
+LDFLAGS := -s -w -linkmode external -extldflags -static -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+BUILD   := go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)'
+
+.PHONY: help build test test-unit lint golden integration conformance bench fuzz demo install clean
+
+help: ## print this list
+	@echo 'Berth: make demo shows it, make test proves it; both install what they need.'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+build: ## build every program of cmd/ into bin/, fully static
+	@tests/setup/packages.sh --check build
+	@tests/setup/go.sh
+	@mkdir -p bin
+	@for dir in cmd/*/; do name=$$(basename "$$dir"); \
+		compgen -G "$$dir*.go" >/dev/null || continue; \
+		$(BUILD) -o "bin/$$name" "./$$dir"; \
+		! readelf -lW "bin/$$name" | grep -q ' INTERP ' || { echo "bin/$$name is not static" >&2; exit 1; }; \
+		echo "built bin/$$name ($$(du -h --apparent-size "bin/$$name" | cut -f1))"; \
+	done
+
+demo: ## build Berth and run a container from a bundle made on the spot
+	@tests/setup/packages.sh demo
+	@tests/setup/go.sh
+	@$(MAKE) --no-print-directory build
+	@tests/demo/demo.sh bin/berth
+
+test: ## install what is missing, build, and run all tests
+	@tests/setup/packages.sh test
+	@tests/setup/go.sh
+	@$(MAKE) --no-print-directory build
+	@tests/all.sh
+
+test-unit: ## run the tests that need no root and no built Berth
+	@go test -tags $(TAGS) $$(go list -tags $(TAGS) ./... | grep -v '^berth/tests/')
+
+lint: ## gofmt, go vet, shellcheck, and the rules of internal/archtest
+	@tests/lint.sh
+
+golden: ## rewrite the golden files from what the code prints now
+	@dirs=$$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -r -n1 dirname | sort -u); \
+	for dir in $$dirs; do go test -tags $(TAGS) -count=1 "$$dir" -update; done
+	@git status --short -- '*testdata*' '*golden*'
+
+integration: ## run the bats suites with bin/berth, or with RUNTIME=; FILES= chooses
+	@tests/setup/packages.sh test
+	@$(MAKE) --no-print-directory build
+	@integration/run.sh $(FILES)
+
+conformance: ## run the OCI's validation programs on berth, crun and runc; ARGS='-only cgroups'
+	@tests/setup/packages.sh test
+	@$(MAKE) --no-print-directory build
+	@go run ./tests/conformance $(ARGS)
+
+bench: ## measure berth against crun, runc and a bare C program; ARGS='-n 20' for a quick look
+	@tests/setup/packages.sh test
+	@$(MAKE) --no-print-directory build
+	@go run ./tests/bench $(ARGS)
+
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@tests/fuzz.sh $(or $(FUZZTIME),10s)
+
+install: build ## copy the programs to $(DESTDIR)$(PREFIX)/bin
+	@install -D -m 0755 -t "$(DESTDIR)$(PREFIX)/bin" bin/*
+
+clean: ## remove what building and testing made
+	rm -rf bin .go

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures berth against crun, runc and a bare C program that
+// makes the same kernel calls, in one interleaved run: every round measures
+// each of them once, in an order that rotates. It acts as an engine does, as
+// the subreaper that waits for the container's first process. It needs root.
+//
+//	go run ./tests/bench            about three minutes
+//	go run ./tests/bench -n 20      a quick look
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"berth/tests/rig"
+)
+
+type options struct {
+	rounds   int
+	docs     string
+	runtimes string
+	first    string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rounds, "n", 200, "rounds")
+	flag.StringVar(&o.docs, "docs", "docs", "directory for performance.md and performance.svg, - for none")
+	flag.StringVar(&o.runtimes, "runtimes", "berth,crun,runc", "runtimes to measure; ratios are against the later ones")
+	flag.Parse()
+	o.first, _, _ = strings.Cut(o.runtimes, ",")
+	if os.Geteuid() != 0 {
+		fmt.Fprintln(os.Stderr, "bench: must be run as root")
+		os.Exit(1)
+	}
+	inside, code, err := rig.Enter()
+	if err == nil && inside {
+		err = bench(o)
+		rig.Leave()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func bench(o options) error {
+	dir, err := os.MkdirTemp("", "berth-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b, err := prepare(dir, o)
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	if err := b.all(o.rounds); err != nil {
+		return err
+	}
+	r := b.results(o, begin)
+	fmt.Print(r.table())
+	if o.docs == "-" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(o.docs, "performance.md"), []byte(r.markdown()), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(o.docs, "performance.svg"), []byte(r.plot()), 0o644)
+}
+
+// prepare finds the runtimes, builds the floor and makes the bundles.
+func prepare(dir string, o options) (*machine, error) {
+	b := &machine{dir: dir, floor: filepath.Join(dir, "floor"), bundles: map[string]string{}, samples: samples{}}
+	for name := range strings.SplitSeq(o.runtimes, ",") {
+		r, err := rig.Find(name, filepath.Join(dir, "roots"))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		b.runtimes = append(b.runtimes, r)
+	}
+	module, err := rig.ModuleDir()
+	if err != nil {
+		return nil, err
+	}
+	build := exec.Command("gcc", "-O2", "-static", "-o", b.floor, filepath.Join(module, "tests/bench/floor.c"))
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("cannot build the floor (is gcc installed?): %w\n%s", err, out)
+	}
+	if b.hierarchies, err = rig.PrepareBase(); err != nil {
+		return nil, err
+	}
+	b.kinds = []string{"spec", "docker"}
+	if _, err := rig.DockerSpec("/none"); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: not measuring Docker's config:", err)
+		b.kinds = b.kinds[:1]
+	}
+	for _, kind := range b.kinds {
+		bundle := filepath.Join(dir, kind)
+		if err := rig.Bundle(bundle, nil); err != nil {
+			return nil, err
+		}
+		b.bundles[kind] = bundle
+	}
+	return b, nil
+}

@@ -1,0 +1,8 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# `make conformance`: see the package comment of tests/conformance/main.go for what it does and
+# takes. Arguments go to the program: tests/conformance/run.sh -h
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tests/setup/packages.sh --check test
+exec go run ./tests/conformance "$@"

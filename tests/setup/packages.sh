@@ -1,0 +1,141 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Makes sure that what a make target needs is on this machine:
+#
+#   tests/setup/packages.sh build|demo|test       installs what is missing (Debian, Ubuntu)
+#   tests/setup/packages.sh --check build|…       only says what is missing
+#
+# Each need is a probe and the Debian package that fulfils it. When nothing is
+# missing this takes a few milliseconds and asks no network. Installing takes
+# root, or sudo that asks no password; without them it says in one line what to
+# install and fails.
+set -euo pipefail
+PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+# probe and package, one need a line. Probes: a command's name, lib:ARCHIVE for
+# a static library that the C compiler finds, static:COMMAND for a command that
+# must be a static executable, file:PATH. Any Go will do: tests/setup/go.sh
+# fetches a new enough one with it.
+needs_build="
+gcc                gcc
+lib:libc.a         libc6-dev
+lib:libseccomp.a   libseccomp-dev
+pkg-config         pkg-config
+readelf            binutils
+go                 golang-go
+file:/etc/ssl/certs/ca-certificates.crt ca-certificates
+"
+needs_demo="
+static:busybox     busybox-static
+newuidmap          uidmap
+ip                 iproute2
+jq                 jq
+"
+needs_test="
+bats               bats
+parallel           parallel
+runc               runc
+crun               crun
+strace             strace
+setpriv            util-linux
+useradd            passwd
+ps                 procps
+qemu-aarch64       qemu-user
+shellcheck         shellcheck
+"
+
+# needs TARGET: the table of the target and of all that it builds on.
+needs() {
+	case $1 in
+	build) echo "$needs_build" ;;
+	demo) echo "$needs_build$needs_demo" ;;
+	test) echo "$needs_build$needs_demo$needs_test" ;;
+	*)
+		echo "packages.sh: what is $1? One of: build demo test" >&2
+		exit 2
+		;;
+	esac
+}
+
+# present PROBE: the machine has it.
+present() {
+	local path
+	case $1 in
+	lib:*)
+		# gcc prints a path when it knows the file, and the bare name otherwise
+		path=$(gcc -print-file-name="${1#lib:}" 2>/dev/null) || return 1
+		[[ $path == /* ]]
+		;;
+	static:*)
+		path=$(command -v "${1#static:}") || return 1
+		readelf -lW "$path" 2>/dev/null | grep -q '^Elf file' || return 1
+		! readelf -lW "$path" | grep -q ' INTERP '
+		;;
+	file:*) [[ -e ${1#file:} ]] ;;
+	*) command -v "$1" >/dev/null ;;
+	esac
+}
+
+# missing TARGET: the packages to install, one a line.
+missing() {
+	local probe package
+	needs "$1" | while read -r probe package; do
+		[[ -n $probe ]] || continue
+		present "$probe" || echo "$package"
+	done
+}
+
+# as_root COMMAND…: the command with root's rights.
+as_root() {
+	if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
+apt() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 -o APT::Install-Recommends=false "$@"
+}
+
+# install PACKAGE…: quiet unless it fails.
+install() {
+	local log
+	log=$(mktemp)
+	echo "setup: installing $*"
+	if ! { apt update && apt install -y "$@"; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		echo "setup: cannot install $*" >&2
+		return 1
+	fi
+	rm -f "$log"
+}
+
+main() {
+	local check=
+	if [[ ${1:-} == --check ]]; then
+		check=1
+		shift
+	fi
+	local target=${1:?"usage: packages.sh [--check] build|demo|test"} list
+	needs "$target" >/dev/null
+	mapfile -t list < <(missing "$target")
+	((${#list[@]})) || return 0
+	if [[ $check ]]; then
+		echo "missing packages: ${list[*]} (on Debian or Ubuntu: apt-get install ${list[*]})" >&2
+		return 1
+	fi
+	if ! command -v apt-get >/dev/null; then
+		echo "setup: missing, and no apt-get here to install them: ${list[*]} (Debian's names)" >&2
+		return 1
+	fi
+	if ((EUID != 0)) && ! sudo -n true 2>/dev/null; then
+		echo "setup: missing packages; ask root for: apt-get install ${list[*]}" >&2
+		return 1
+	fi
+	install "${list[@]}"
+	mapfile -t list < <(missing "$target")
+	((${#list[@]} == 0)) || {
+		echo "setup: installed, but still not usable: ${list[*]}" >&2
+		return 1
+	}
+}
+
+main "$@"
