@@ -6,8 +6,8 @@
 // it is ready goes on, with the pid that the host knows it by.
 //
 //	dir, err := sdnotify.Setup(stateDir)         // create: bind it at MountPoint
-//	p, err := sdnotify.Listen(stateDir, host)    // start, before letting init go
-//	err = p.Serve(pid, init)                     // … and after
+//	p, err := sdnotify.Listen(dir, host)         // start, before letting init go
+//	err = p.Forward(init)                        // … and after
 package sdnotify
 
 import (
@@ -61,14 +61,13 @@ type Proxy struct {
 	barrier time.Duration
 }
 
-// Listen makes the socket in the directory that Setup made. host is the value
+// Listen makes the socket in dir, the directory that Setup made. host is the value
 // of our own NOTIFY_SOCKET: an absolute path or, with a leading '@', a name in
 // the abstract namespace.
-func Listen(stateDir, host string) (*Proxy, error) {
+func Listen(dir, host string) (*Proxy, error) {
 	if len(host) < 2 || host[0] != '/' && host[0] != '@' {
 		return nil, fmt.Errorf("cannot use NOTIFY_SOCKET %q: neither an absolute path nor an abstract name", host)
 	}
-	dir := filepath.Join(stateDir, Dir)
 	at, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %q: %w", dir, err)
@@ -106,15 +105,15 @@ func listen(dir int) (int, error) {
 // that later messages get ECONNREFUSED, which sd_notify callers ignore.
 func (p *Proxy) Close() error { return p.socket.Close() }
 
-// Serve waits until the container says READY=1, tells the service manager so
-// with pid as the main process, waits until it has taken note, and returns. It
+// Forward waits until the container says READY=1, tells the service manager so
+// with init as the main process, waits until it has taken note, and returns. It
 // also returns, without error, when init ends first.
-func (p *Proxy) Serve(pid int, init *pidfd.Handle) error {
+func (p *Proxy) Forward(init *pidfd.Handle) error {
 	ready, err := p.waitReady(init)
 	if err != nil || !ready {
 		return err
 	}
-	if err := p.forward("READY=1\nMAINPID=" + strconv.Itoa(pid) + "\n"); err != nil {
+	if err := p.send("READY=1\nMAINPID=" + strconv.Itoa(init.PID()) + "\n"); err != nil {
 		return fmt.Errorf("cannot notify %q: %w", p.host, err)
 	}
 	return nil
@@ -167,9 +166,9 @@ func saysReady(message []byte) bool {
 	return false
 }
 
-// forward sends message, and then a barrier: a pipe's write end, which the
+// send sends message, and then a barrier: a pipe's write end, which the
 // service manager closes when it has handled all that came before.
-func (p *Proxy) forward(message string) error {
+func (p *Proxy) send(message string) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

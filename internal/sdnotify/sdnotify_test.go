@@ -40,10 +40,11 @@ func process(t *testing.T) (*pidfd.Handle, func()) {
 
 func proxy(t *testing.T, stateDir, host string) *Proxy {
 	t.Helper()
-	if _, err := Setup(stateDir); err != nil {
+	dir, err := Setup(stateDir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Listen(stateDir, host)
+	p, err := Listen(dir, host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,11 +103,11 @@ func TestReadyIsForwardedWithHostPidAndBarrier(t *testing.T) {
 		m, p := manager(t, host), proxy(t, state, host)
 		init, _ := process(t)
 		done := make(chan error, 1)
-		go func() { done <- p.Serve(4711, init) }()
+		go func() { done <- p.Forward(init) }()
 		say(t, state, "STATUS=READY=1 soon\nMAINPID=1")
 		say(t, state, "READY=0")
 		say(t, state, "MAINPID=1\nFDSTORE=1\nREADY=1\nSTATUS=up")
-		if got, _ := receive(t, m); got != "READY=1\nMAINPID=4711\n" {
+		if got, _ := receive(t, m); got != "READY=1\nMAINPID="+strconv.Itoa(init.PID())+"\n" {
 			t.Errorf("the manager got %q", got)
 		}
 		got, fds := receive(t, m)
@@ -115,7 +116,7 @@ func TestReadyIsForwardedWithHostPidAndBarrier(t *testing.T) {
 		}
 		select {
 		case err := <-done:
-			t.Errorf("Serve returned %v before the barrier was lifted", err)
+			t.Errorf("Forward returned %v before the barrier was lifted", err)
 		case <-time.After(10 * time.Millisecond):
 		}
 		unix.Close(fds[0])
@@ -132,19 +133,19 @@ func TestBusyManagerIsNoError(t *testing.T) {
 	p.barrier = 5 * time.Millisecond
 	init, _ := process(t)
 	say(t, state, "READY=1")
-	if err := p.Serve(1, init); err != nil {
+	if err := p.Forward(init); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestEndOfInitEndsServe(t *testing.T) {
+func TestEndOfInitEndsForward(t *testing.T) {
 	state, host := t.TempDir(), filepath.Join(t.TempDir(), "manager")
 	p := proxy(t, state, host)
 	init, end := process(t)
 	say(t, state, "STATUS=starting")
 	end()
-	if err := p.Serve(1, init); err != nil {
-		t.Errorf("Serve = %v, want none", err)
+	if err := p.Forward(init); err != nil {
+		t.Errorf("Forward = %v, want none", err)
 	}
 }
 
@@ -153,8 +154,8 @@ func TestMissingManagerIsAnError(t *testing.T) {
 	p := proxy(t, state, host)
 	init, _ := process(t)
 	say(t, state, "READY=1")
-	if err := p.Serve(1, init); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("Serve = %v, want %v", err, unix.ENOENT)
+	if err := p.Forward(init); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("Forward = %v, want %v", err, unix.ENOENT)
 	}
 }
 
@@ -164,7 +165,7 @@ func TestListenAgainAndAtLongPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	proxy(t, state, "/run/x").Close()
-	p, err := Listen(state, "/run/x")
+	p, err := Listen(filepath.Join(state, Dir), "/run/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestListenAgainAndAtLongPath(t *testing.T) {
 		t.Errorf("socket's mode = %v, %v, want 777", fi, err)
 	}
 	for _, host := range []string{"", "/", "@", "relative", "vsock:2:3"} {
-		if _, err := Listen(state, host); err == nil {
+		if _, err := Listen(filepath.Join(state, Dir), host); err == nil {
 			t.Errorf("NOTIFY_SOCKET %q was accepted", host)
 		}
 	}

@@ -86,7 +86,7 @@ var fsconfigCommands = []flagName{
 var prctlOptions = []flagName{
 	{unix.PR_SET_DUMPABLE, "PR_SET_DUMPABLE"}, {unix.PR_SET_KEEPCAPS, "PR_SET_KEEPCAPS"},
 	{unix.PR_CAPBSET_DROP, "PR_CAPBSET_DROP"}, {unix.PR_SET_NO_NEW_PRIVS, "PR_SET_NO_NEW_PRIVS"},
-	{unix.PR_CAP_AMBIENT, "PR_CAP_AMBIENT"},
+	{unix.PR_CAP_AMBIENT, "PR_CAP_AMBIENT"}, {unix.PR_SET_NAME, "PR_SET_NAME"},
 }
 
 // symbolic prints the arguments that are flags or enumerations, or "".

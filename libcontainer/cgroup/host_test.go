@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/cgroup"
@@ -148,7 +147,7 @@ func TestInitJoinsEveryHierarchy(t *testing.T) {
 		t.Fatal(err)
 	}
 	for key := range facts.Own {
-		mounted := key == "" && facts.V2Mount != ""
+		mounted := key == "" && facts.Unified
 		for _, h := range facts.Hierarchies {
 			mounted = mounted || h.Key() == key
 		}
@@ -471,34 +470,5 @@ func TestExecFollowsInit(t *testing.T) {
 	got, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", cmd.Process.Pid))
 	if want := fmt.Sprintf(":cpu:/berth-test-%d/moved\n", os.Getpid()); !strings.Contains(string(got), want) {
 		t.Errorf("got %s, %v, want %s", got, err, want)
-	}
-}
-
-func BenchmarkLifecycle(b *testing.B) {
-	facts, paths := host(b, "bench")
-	limit, pids := int64(1<<26), int64(100)
-	r := &specs.LinuxResources{Memory: &specs.LinuxMemory{Limit: &limit}, Pids: &specs.LinuxPids{Limit: &pids}}
-	b.ResetTimer()
-	for b.Loop() {
-		p, err := cgroup.Resolve(config.Cgroup{Path: strings.TrimPrefix(paths.V1[0].Path, paths.V1[0].Mount)}, "bench", false, facts)
-		if err != nil {
-			b.Fatal(err)
-		}
-		writes, _, err := cgroup.Compile(r, facts)
-		if err != nil {
-			b.Fatal(err)
-		}
-		m := cgroup.Open(p)
-		if err := errors.Join(m.Create(true), m.Apply(writes), m.Remove()); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkProbe(b *testing.B) {
-	for b.Loop() {
-		if _, err := cgroup.Probe(); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

@@ -31,9 +31,10 @@ func (c *compiler) enter() {
 		c.leaks = b.Do(boot.CloseRange, 0, -1, 0)
 		b.Do(boot.Ioctl, b.Control(), fioclex, 0)
 	}
+	b.Do(boot.Prctl, unix.PR_SET_NAME, "berth-init", 0, 0, 0) // for ps; execve undoes it
 	for i, path := range c.in.CgroupFiles {
 		fd := c.file(File{Kind: FileCgroup, Index: i, Path: path})
-		// "0" is the writer itself, whatever pid namespace it is in.
+		// "0" is the writing thread itself, whatever pid namespace it is in.
 		b.At("linux.cgroupsPath: " + path)
 		b.Do(boot.Write, fd, "0", 1)
 		b.Do(boot.Close, fd)

@@ -1,0 +1,56 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+
+load helpers
+
+copyup() { update_config '.mounts += [{"destination":"/dir","type":"tmpfs","source":"tmpfs","options":["tmpcopyup"'"${1:-}"']}]'; }
+
+setup() {
+	setup_bundle
+	mkdir -p "$ROOTFS/dir/deep"
+	echo text >"$ROOTFS/dir/deep/file"
+	chmod 646 "$ROOTFS/dir/deep/file"
+	chown 12:34 "$ROOTFS/dir/deep/file"
+	ln -s deep/file "$ROOTFS/dir/link"
+}
+
+@test "tmpcopyup: contents, modes, owners and links" {
+	copyup
+	set_script 'cat /dir/link; stat -c "%a %u:%g" /dir/deep/file; readlink /dir/link; grep -q " /dir " /proc/self/mountinfo && echo mounted'
+	run_ct
+	assert_ok
+	assert_output $'text\n646 12:34\ndeep/file\nmounted'
+}
+
+@test "tmpcopyup: writing does not reach the rootfs" {
+	copyup
+	set_script 'echo changed >/dir/deep/file; touch /dir/new; cat /dir/deep/file'
+	run_ct
+	assert_output changed
+	assert_eq "$(cat "$ROOTFS/dir/deep/file")" text
+	[[ ! -e $ROOTFS/dir/new ]]
+}
+
+@test "tmpcopyup: with ro" {
+	copyup ',"ro"'
+	set_script 'cat /dir/deep/file; touch /dir/x'
+	run_ct
+	assert_matches "^text"
+	assert_matches "[Rr]ead-only"
+}
+
+@test "tmpcopyup: too small a tmpfs is an error" {
+	lacks crun "1.8 does not notice"
+	dd if=/dev/zero of="$ROOTFS/dir/big" bs=64k count=4 2>/dev/null
+	copyup ',"size=64k"'
+	create_fails
+}
+
+@test "tmpcopyup: a link out of the rootfs is copied as a link" {
+	echo secret >"$T/secret"
+	ln -s "$T/secret" "$ROOTFS/dir/out"
+	copyup
+	set_script 'readlink /dir/out; cat /dir/out 2>/dev/null; true'
+	run_ct
+	assert_output "$T/secret"
+}

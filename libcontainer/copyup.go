@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/boot"
+	"berth/libcontainer/plan"
+)
+
+// copyFrom keeps the directory that a tmpfs is about to cover.
+func (c *creation) copyFrom(s plan.Step, m boot.Message) ([]byte, error) {
+	if len(m.FDs) != 1 {
+		return nil, fmt.Errorf("%s: tmpcopyup: no directory", s.Origin)
+	}
+	c.files = append(c.files, m.FDs[0])
+	c.covered = m.FDs[0]
+	return nil, nil
+}
+
+// copyTo copies its contents into the tmpfs.
+func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
+	if len(m.FDs) != 1 || c.covered == nil {
+		return nil, fmt.Errorf("%s: tmpcopyup: no tmpfs", s.Origin)
+	}
+	defer m.FDs[0].Close()
+	// The descriptors from the image are O_PATH.
+	from, err := reopenDirectory(int(c.covered.Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
+	}
+	defer from.Close()
+	to, err := reopenDirectory(int(m.FDs[0].Fd()))
+	if err != nil {
+		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
+	}
+	defer to.Close()
+	if err := copyTree(from, to, 0); err != nil {
+		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
+	}
+	return nil, nil
+}
+
+func reopenDirectory(fd int) (*os.File, error) {
+	n, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("openat: %w", err)
+	}
+	return os.NewFile(uintptr(n), "directory"), nil
+}
+
+// maxDepth bounds a tree, which may be hostile: each level holds a descriptor.
+const maxDepth = 256
+
+// copyTree copies the contents of a directory: names, types, modes, owners,
+// extended attributes and times; sockets are left out. Every name is used
+// once, on the descriptor of its directory, without following links.
+func copyTree(from, to *os.File, depth int) error {
+	if depth > maxDepth {
+		return fmt.Errorf("more than %d directories below each other", maxDepth)
+	}
+	if err := copyAttributes(from, to); err != nil {
+		return err
+	}
+	for {
+		names, err := from.Readdirnames(256)
+		for _, name := range names {
+			if err := copyEntry(from, to, name, depth); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func copyEntry(from, to *os.File, name string, depth int) error {
+	src, dst := int(from.Fd()), int(to.Fd())
+	var st unix.Stat_t
+	if err := unix.Fstatat(src, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return fmt.Errorf("fstatat: %w", err)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return copyDirectory(src, dst, name, depth)
+	case unix.S_IFREG:
+		return copyFile(src, dst, name, &st)
+	case unix.S_IFLNK:
+		return copyLink(src, dst, name, &st)
+	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO:
+		if err := unix.Mknodat(dst, name, st.Mode, int(st.Rdev)); err != nil {
+			return fmt.Errorf("mknodat: %w", err)
+		}
+		return chown(dst, name, &st)
+	}
+	return nil
+}
+
+func copyDirectory(src, dst int, name string, depth int) error {
+	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+	a, err := unix.Openat(src, name, flags, 0)
+	if err != nil {
+		return fmt.Errorf("openat: %w", err)
+	}
+	from := os.NewFile(uintptr(a), name)
+	defer from.Close()
+	if err := unix.Mkdirat(dst, name, 0o700); err != nil {
+		return fmt.Errorf("mkdirat: %w", err)
+	}
+	b, err := unix.Openat(dst, name, flags, 0)
+	if err != nil {
+		return fmt.Errorf("openat: %w", err)
+	}
+	to := os.NewFile(uintptr(b), name)
+	defer to.Close()
+	return copyTree(from, to, depth+1)
+}
+
+func copyFile(src, dst int, name string, st *unix.Stat_t) error {
+	a, err := unix.Openat(src, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("openat: %w", err)
+	}
+	from := os.NewFile(uintptr(a), name)
+	defer from.Close()
+	b, err := unix.Openat(dst, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("openat: %w", err)
+	}
+	to := os.NewFile(uintptr(b), name)
+	defer to.Close()
+	// No more than it had: the file may grow as fast as we copy.
+	if _, err := io.CopyN(to, from, st.Size); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	return copyAttributes(from, to)
+}
+
+func copyLink(src, dst int, name string, st *unix.Stat_t) error {
+	buf := make([]byte, 4096)
+	n, err := unix.Readlinkat(src, name, buf)
+	if err != nil {
+		return fmt.Errorf("readlinkat: %w", err)
+	}
+	if err := unix.Symlinkat(string(buf[:n]), dst, name); err != nil {
+		return fmt.Errorf("symlinkat: %w", err)
+	}
+	return chown(dst, name, st)
+}
+
+// chown gives a new entry its owner; without the privilege, it stays ours.
+func chown(dir int, name string, st *unix.Stat_t) error {
+	err := unix.Fchownat(dir, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("fchownat: %w", err)
+	}
+	return nil
+}
+
+// copyAttributes copies owner, mode, extended attributes and times, in this
+// order: chown clears set-id bits and capabilities.
+func copyAttributes(from, to *os.File) error {
+	src, dst := int(from.Fd()), int(to.Fd())
+	var st unix.Stat_t
+	if err := unix.Fstat(src, &st); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("fchown: %w", err)
+	}
+	if err := unix.Fchmod(dst, st.Mode&0o7777); err != nil {
+		return fmt.Errorf("fchmod: %w", err)
+	}
+	copyXattrs(src, dst)
+	times := []unix.Timeval{
+		{Sec: st.Atim.Sec, Usec: st.Atim.Nsec / 1000}, {Sec: st.Mtim.Sec, Usec: st.Mtim.Nsec / 1000},
+	}
+	_ = unix.Futimes(dst, times) // /proc may be missing; times are not worth a failure
+	return nil
+}
+
+// copyXattrs copies what the tmpfs takes; it need not support them all.
+func copyXattrs(src, dst int) {
+	list := make([]byte, 64<<10)
+	n, err := unix.Flistxattr(src, list)
+	if err != nil || n == 0 {
+		return
+	}
+	value := make([]byte, 64<<10)
+	for _, name := range strings.Split(strings.TrimRight(string(list[:n]), "\x00"), "\x00") {
+		if n, err := unix.Fgetxattr(src, name, value); err == nil {
+			_ = unix.Fsetxattr(dst, name, value[:n], 0)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package seccomp
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	libseccomp "github.com/seccomp/libseccomp-golang"
+	"golang.org/x/sys/unix"
+)
+
+// maxInstructions is the kernel's limit for one program, BPF_MAXINSNS.
+const maxInstructions = 4096
+
+// sizeofInstruction is sizeof(struct sock_filter).
+const sizeofInstruction = 8
+
+// Filter is what seccomp(2) needs to load a profile.
+type Filter struct {
+	// BPF is an array of struct sock_filter in native byte order.
+	BPF []byte
+	// Flags are SECCOMP_FILTER_FLAG_* for SECCOMP_SET_MODE_FILTER, with
+	// NEW_LISTENER when Listener is set.
+	Flags uint
+	// Listener says that seccomp(2) returns a descriptor for the agent at
+	// listenerPath (SendListener).
+	Listener bool
+}
+
+// Compile translates a profile for this machine and kernel. The warnings name
+// system calls that neither libseccomp nor we know; their rules are left out,
+// as engines expect, and are worth a line of debug output. Without a profile
+// there is no filter.
+func Compile(s *specs.LinuxSeccomp) (*Filter, []string, error) {
+	if s == nil {
+		return nil, nil, nil
+	}
+	p, err := check(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &Filter{Listener: p.notify}
+	if f.Flags, err = p.kernelFlags(); err != nil {
+		return nil, nil, err
+	}
+	if err := p.kernelActions(); err != nil {
+		return nil, nil, err
+	}
+	calls, warnings := p.resolve()
+	program, err := p.build(calls)
+	if err != nil {
+		return nil, nil, err
+	}
+	stub, err := p.stub(calls)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.BPF = append(stub, program...)
+	if n := len(f.BPF) / sizeofInstruction; n > maxInstructions {
+		return nil, nil, fmt.Errorf("linux.seccomp: the profile makes %d instructions, the kernel takes %d", n, maxInstructions)
+	}
+	return f, warnings, nil
+}
+
+// resolve looks up the names of each rule.
+func (p *profile) resolve() (calls [][]call, warnings []string) {
+	calls = make([][]call, len(p.rules))
+	for i, r := range p.rules {
+		for j, name := range r.names {
+			c, ok := resolve(name)
+			switch {
+			case !ok:
+				warnings = append(warnings, fmt.Sprintf("%s.names[%d]: unknown system call %q is left out", r.field, j, name))
+			case c.newer != nil && r.groups != nil:
+				// Conditions need libseccomp, which does not know the call.
+				warnings = append(warnings, fmt.Sprintf("%s.names[%d]: rule with args for system call %q, which is newer than libseccomp, is left out", r.field, j, name))
+			default:
+				calls[i] = append(calls[i], c)
+			}
+		}
+	}
+	return calls, warnings
+}
+
+// build makes libseccomp's program.
+func (p *profile) build(calls [][]call) ([]byte, error) {
+	f, err := libseccomp.NewFilter(p.def.lib())
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot make a filter: %w", p.def.field, err)
+	}
+	defer f.Release()
+	for _, a := range p.archs[1:] { // the native one is there already
+		if err := f.AddArch(a.lib); err != nil {
+			if errors.Is(err, unix.EDOM) {
+				err = errors.New("its byte order is not this machine's")
+			}
+			return nil, fmt.Errorf("linux.seccomp.architectures: cannot add %s: %w", a.name, err)
+		}
+	}
+	// A binary tree instead of a list of comparisons. It came with libseccomp
+	// 2.5, and an older one works without.
+	_ = f.SetOptimize(2)
+	for i, r := range p.rules {
+		if r.verdict.same(p.def) {
+			continue // libseccomp refuses a rule that changes nothing
+		}
+		for _, c := range calls[i] {
+			if c.newer != nil {
+				continue // the stub has it
+			}
+			if err := addRule(f, c, r); err != nil {
+				return nil, fmt.Errorf("%s: cannot add a rule for %q: %w", r.field, c.name, err)
+			}
+		}
+	}
+	return export(f)
+}
+
+func addRule(f *libseccomp.ScmpFilter, c call, r rule) error {
+	if r.groups == nil {
+		return f.AddRule(c.lib, r.verdict.lib())
+	}
+	for _, conditions := range r.groups {
+		if err := f.AddRuleConditional(c.lib, r.verdict.lib(), conditions); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// export reads the program back through a memory file: libseccomp writes to a
+// descriptor only, before 2.6.
+func export(f *libseccomp.ScmpFilter) ([]byte, error) {
+	fd, err := unix.MemfdCreate("seccomp", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("linux.seccomp: cannot make a memory file: %w", err)
+	}
+	file := os.NewFile(uintptr(fd), "seccomp")
+	defer file.Close()
+	if err := f.ExportBPF(file); err != nil {
+		return nil, fmt.Errorf("linux.seccomp: cannot generate a filter: %w", err)
+	}
+	size, err := file.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, fmt.Errorf("linux.seccomp: cannot measure a filter: %w", err)
+	}
+	program := make([]byte, size)
+	if _, err := file.ReadAt(program, 0); err != nil {
+		return nil, fmt.Errorf("linux.seccomp: cannot read a filter: %w", err)
+	}
+	return program, nil
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package seccomp
+
+import (
+	"fmt"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	libseccomp "github.com/seccomp/libseccomp-golang"
+)
+
+// Features is what `features` says about seccomp. The lists come from the
+// tables that profiles are read with.
+type Features struct {
+	// Version is libseccomp's, e.g. "2.5.4".
+	Version   string
+	Actions   []specs.LinuxSeccompAction
+	Operators []specs.LinuxSeccompOperator
+	Archs     []specs.Arch
+	// KnownFlags are those that a config may name, SupportedFlags those that
+	// this kernel takes.
+	KnownFlags, SupportedFlags []specs.LinuxSeccompFlag
+}
+
+// Support says what Compile can do here. An architecture that libseccomp is too
+// old for is left out.
+func Support() Features {
+	f := Features{Version: version()}
+	for _, a := range actions {
+		f.Actions = append(f.Actions, a.name)
+	}
+	for _, o := range operators {
+		f.Operators = append(f.Operators, o.name)
+	}
+	for _, a := range archs {
+		// A lookup fails for its architecture before it fails for its name.
+		if _, err := libseccomp.GetSyscallFromNameByArch("read", a.lib); err == nil {
+			f.Archs = append(f.Archs, a.name)
+		}
+	}
+	for _, known := range flags {
+		f.KnownFlags = append(f.KnownFlags, known.name)
+		if hasFlag(known.bit) {
+			f.SupportedFlags = append(f.SupportedFlags, known.name)
+		}
+	}
+	return f
+}
+
+// version is libseccomp's. The binding asked for it when the program started.
+func version() string {
+	major, minor, micro := libseccomp.GetLibraryVersion()
+	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
+}

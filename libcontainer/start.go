@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package libcontainer
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"berth/internal/pidfd"
+	"berth/internal/sdnotify"
+	"berth/libcontainer/state"
+)
+
+// StartOptions say how to start a created container.
+type StartOptions struct {
+	// NotifySocket is the host's $NOTIFY_SOCKET; the container's readiness is
+	// passed on to it. "" for none.
+	NotifySocket string
+}
+
+// Start lets a created container's init execute the payload.
+func (c *Container) Start(o StartOptions) error {
+	status, err := c.Status()
+	if err != nil {
+		return err
+	}
+	switch status {
+	case Stopped:
+		return errors.New("cannot start a container that has stopped")
+	case Running, Paused:
+		return errors.New("cannot start an already running container")
+	case Creating:
+		return errors.New("cannot start a container that is not created yet")
+	}
+	var proxy *sdnotify.Proxy
+	if o.NotifySocket != "" {
+		if proxy, err = sdnotify.Listen(filepath.Join(c.StateDir(), sdnotify.Dir), o.NotifySocket); err != nil {
+			return err
+		}
+		defer proxy.Close()
+	}
+	if err := c.release(); err != nil {
+		return err
+	}
+	if err := poststart(c.rec); err != nil {
+		return err
+	}
+	if proxy != nil {
+		init, err := pidfd.OpenVerified(c.rec.InitPid, c.rec.InitStart)
+		if errors.Is(err, pidfd.ErrGone) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		defer init.Close()
+		return proxy.Forward(init)
+	}
+	return nil
+}
+
+// release writes the byte that init waits for. Of two that start at the same
+// time, the one that removes the fifo wins.
+func (c *Container) release() error {
+	path := c.StateDir() + "/" + state.FifoName
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, unix.ENXIO) { // init held the other end
+		return errors.New("cannot start a container that has stopped")
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return errors.New("cannot start an already running container")
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Unlink(path); err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			return errors.New("cannot start an already running container")
+		}
+		return fmt.Errorf("unlink %s: %w", path, err)
+	}
+	if _, err := unix.Write(fd, []byte{0}); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// poststart runs the poststart hooks; a failure ends the container, as
+// runtime-spec 1.3 wants it.
+func poststart(rec *state.Record) error {
+	if len(rec.Poststart) == 0 {
+		return nil
+	}
+	st, err := hookState(rec, "running", rec.InitPid)
+	if err != nil {
+		return err
+	}
+	if err := runHooks("poststart", rec.Poststart, st); err != nil {
+		_ = killInit(rec, unix.SIGKILL)
+		return err
+	}
+	return nil
+}
