@@ -211,13 +211,23 @@ func (c *creation) record() error {
 		ID: c.o.ID, OCIVersion: c.cfg.OCIVersion, Bundle: c.cfg.Bundle, Rootfs: c.cfg.Rootfs,
 		Created: time.Now().UTC(), Phase: state.PhaseCreating, Rootless: c.cfg.Rootless, NoPivot: c.cfg.NoPivot,
 		CgroupPaths: paths, CgroupDriver: string(c.cfg.Cgroup.Driver), ConfigVersion: state.ConfigVersion, Annotations: c.cfg.Annotations, NoNewKeyring: c.o.NoNewKeyring,
-		Poststart: c.cfg.Hooks.Poststart, Poststop: c.cfg.Hooks.Poststop,
+		SeccompPresent: c.in.Filter != nil,
+		Poststart:      c.cfg.Hooks.Poststart, Poststop: c.cfg.Hooks.Poststop,
 	}
 	for _, ns := range c.cfg.Namespaces {
 		c.rec.Namespaces = append(c.rec.Namespaces, state.Namespace{Type: string(ns.Type), Path: ns.Path})
 	}
 	if err := c.store.Save(c.o.ID, c.rec); err != nil {
 		return err
+	}
+	if f := c.in.Filter; f != nil {
+		s := c.cfg.Process.Seccomp
+		if err := c.store.SaveExec(c.o.ID, &state.Exec{
+			Filter: f.BPF, FilterFlags: f.Flags, Listener: f.Listener,
+			ListenerPath: s.ListenerPath, ListenerMetadata: s.ListenerMetadata,
+		}); err != nil {
+			return err
+		}
 	}
 	if c.o.NotifySocket != "" {
 		if _, err := sdnotify.Setup(c.store.Dir(c.o.ID)); err != nil {

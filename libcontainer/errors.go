@@ -63,6 +63,9 @@ func describe(p *plan.Plan, in *plan.Input, f *boot.Failure) *BootError {
 		e.Text = fmt.Sprintf("process.cwd %q: current working directory is outside of container mount namespace root -- possible container breakout detected", process.Cwd)
 	case op.Phase == "probe" && f.Op != p.LookOp, f.Op == p.ExecOp && p.ExecOp != 0:
 		e.Text = executableText(process.Args[0], f.Errno)
+		if f.Errno == unix.EACCES {
+			e.hint = "is it a file, executable for the process's user, on a mount without noexec?"
+		}
 	case strings.HasPrefix(op.Origin, "mounts[") && op.Kind == boot.Fail && f.Errno == unix.ELOOP:
 		e.Text = op.Origin + ": the destination leads into a procfs through a symbolic link of the root filesystem"
 	case op.Origin == "process.terminal" && op.Kind == boot.Fail:
@@ -88,15 +91,13 @@ func executableText(name string, errno unix.Errno) string {
 
 // hints are advice for errors with a usual cause.
 var hints = []struct {
-	origin string // prefix or part of the operation's origin
-	call   boot.Call
+	origin string    // prefix or part of the operation's origin
+	call   boot.Call // NoCall: any
 	errno  unix.Errno
 	text   string
 }{
-	{"(sysfs)", boot.Fsconfig, unix.EPERM, "sysfs can only be mounted by the owner of the network namespace; add a network namespace, or bind /sys"},
-	{"(sysfs)", boot.Fsmount, unix.EPERM, "sysfs can only be mounted by the owner of the network namespace; add a network namespace, or bind /sys"},
-	{"(proc)", boot.Fsmount, unix.EPERM, "proc can only be mounted with a pid namespace of one's own, and where the host's /proc is not partly covered"},
-	{"(proc)", boot.Fsconfig, unix.EPERM, "proc can only be mounted with a pid namespace of one's own, and where the host's /proc is not partly covered"},
+	{"(sysfs)", boot.NoCall, unix.EPERM, "sysfs can only be mounted by the owner of the network namespace; add a network namespace, or bind /sys"},
+	{"(proc)", boot.NoCall, unix.EPERM, "proc can only be mounted with a pid namespace of one's own, and where the host's /proc is not partly covered"},
 	{"mounts[", boot.Fsopen, unix.ENODEV, "the kernel does not know this filesystem type; is its module loaded?"},
 	{"mounts[", boot.Fsconfig, unix.EINVAL, "the filesystem refuses an option; dmesg may say which"},
 	{"mounts[", boot.Openat2, unix.ELOOP, "a symbolic link stands where a directory is required"},
@@ -118,7 +119,7 @@ var hints = []struct {
 
 func hint(op *boot.Op, errno unix.Errno) string {
 	for _, h := range hints {
-		if h.call == op.Call && h.errno == errno && strings.Contains(op.Origin, h.origin) {
+		if (h.call == op.Call || h.call == boot.NoCall) && h.errno == errno && strings.Contains(op.Origin, h.origin) {
 			return h.text
 		}
 	}

@@ -27,6 +27,7 @@ type execution struct {
 	o      ExecOptions
 	host   host.Facts
 	pidfd  *pidfd.Handle
+	saved  *state.Exec
 	in     *plan.Input
 	plan   *plan.Plan
 	driver *driver
@@ -86,7 +87,7 @@ func (e *execution) prepare() error {
 		return err
 	}
 	e.home(p)
-	filter, err := compileFilter(e.c.store.Root, p.Seccomp, e.o.Warn)
+	filter, err := e.filter()
 	if err != nil {
 		return err
 	}
@@ -96,6 +97,20 @@ func (e *execution) prepare() error {
 		Exec: joins(rec.Namespaces, rec.NoPivot),
 	}
 	return nil
+}
+
+// filter returns the container's own filter, which create compiled: what is
+// started later must not escape it.
+func (e *execution) filter() (*plan.Filter, error) {
+	if !e.c.rec.SeccompPresent {
+		return nil, nil
+	}
+	saved, err := e.c.store.LoadExec(e.c.rec.ID)
+	if err != nil {
+		return nil, err
+	}
+	e.saved = saved
+	return &plan.Filter{BPF: saved.Filter, Flags: saved.FilterFlags, Listener: saved.Listener}, nil
 }
 
 // joins says what to join: every namespace that is not the host's.
@@ -167,8 +182,17 @@ func (e *execution) openFiles(groups []*os.File) ([]*os.File, error) {
 	files := make([]*os.File, len(e.plan.Files))
 	for n, f := range e.plan.Files {
 		switch f.Kind {
-		case plan.FileStdio:
-			files[n] = e.o.Stdio[f.Index]
+		case plan.FileStdio, plan.FileNull:
+			if s := e.o.Stdio[f.Index]; f.Kind == plan.FileStdio && isOpen(s) {
+				files[n] = s
+				break
+			}
+			null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+			if err != nil {
+				return nil, err
+			}
+			files[n] = null
+			e.files = append(e.files, null)
 		case plan.FilePreserved:
 			files[n] = os.NewFile(uintptr(n), "preserved")
 		case plan.FileCgroup:
@@ -200,7 +224,7 @@ func (e *execution) ready(plan.Step, boot.Message) ([]byte, error) {
 }
 
 func (e *execution) listener(_ plan.Step, m boot.Message) ([]byte, error) {
-	return nil, passListener(m, e.o.Process.Seccomp, specState(e.c.rec, "running", e.c.rec.InitPid), e.driver.pid)
+	return nil, passListener(m, e.saved.ListenerPath, e.saved.ListenerMetadata, specState(e.c.rec, "running", e.c.rec.InitPid), e.driver.pid)
 }
 
 func (e *execution) explain(err error) error {

@@ -31,8 +31,8 @@ func (c *creation) openFiles() ([]*os.File, error) {
 	for n, f := range c.plan.Files {
 		var err error
 		switch f.Kind {
-		case plan.FileStdio:
-			files[n] = c.o.Stdio[f.Index]
+		case plan.FileStdio, plan.FileNull:
+			files[n], err = c.stdio(f)
 		case plan.FilePreserved:
 			files[n] = os.NewFile(uintptr(n), "preserved") // ours has the same number
 		case plan.FileCgroup:
@@ -53,6 +53,24 @@ func (c *creation) openFiles() ([]*os.File, error) {
 		}
 	}
 	return files, nil
+}
+
+// stdio returns a standard descriptor of the image. None stays closed: the
+// next one opened would take its number.
+func (c *creation) stdio(f plan.File) (*os.File, error) {
+	if s := c.o.Stdio[f.Index]; f.Kind == plan.FileStdio && isOpen(s) {
+		return s, nil
+	}
+	return c.open("/dev/null", unix.O_RDWR, []string{"stdin", "stdout", "stderr"}[f.Index])
+}
+
+// isOpen says whether a file is one: stdio may be closed in our caller.
+func isOpen(f *os.File) bool {
+	if f == nil {
+		return false
+	}
+	_, err := unix.FcntlInt(f.Fd(), unix.F_GETFD, 0)
+	return err == nil
 }
 
 func (c *creation) closeFiles() {
@@ -162,10 +180,11 @@ func compileFilter(root string, s *specs.LinuxSeccomp, warn func(string)) (*plan
 
 // listener takes the seccomp listener from init and gives it to the agent.
 func (c *creation) listener(_ plan.Step, m boot.Message) ([]byte, error) {
-	return nil, passListener(m, c.cfg.Process.Seccomp, specState(c.rec, "creating", c.driver.pid), c.driver.pid)
+	s := c.cfg.Process.Seccomp
+	return nil, passListener(m, s.ListenerPath, s.ListenerMetadata, specState(c.rec, "creating", c.driver.pid), c.driver.pid)
 }
 
-func passListener(m boot.Message, s *specs.LinuxSeccomp, st *specs.State, pid int) error {
+func passListener(m boot.Message, path, metadata string, st *specs.State, pid int) error {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return fmt.Errorf("linux.seccomp.listenerPath: pidfd_open: %w", err)
@@ -180,8 +199,8 @@ func passListener(m boot.Message, s *specs.LinuxSeccomp, st *specs.State, pid in
 		return fmt.Errorf("linux.seccomp.listenerPath: pidfd_getfd: %w", err)
 	}
 	defer unix.Close(fd)
-	if err := seccomp.SendListener(s.ListenerPath, s.ListenerMetadata, st, fd, pid); err != nil {
-		return fmt.Errorf("linux.seccomp.listenerPath %s: %w", s.ListenerPath, err)
+	if err := seccomp.SendListener(path, metadata, st, fd, pid); err != nil {
+		return fmt.Errorf("linux.seccomp.listenerPath %s: %w", path, err)
 	}
 	return nil
 }

@@ -143,3 +143,14 @@ func TestExecuteWithoutMemfd(t *testing.T) {
 		t.Errorf("exit status = %d, want 9", s)
 	}
 }
+
+// TestImageDescriptorIsNotClosed: a long list of closed descriptors once
+// covered the image's own.
+func TestImageDescriptorIsNotClosed(t *testing.T) {
+	b := New(Config{Arch: native(), Control: 3})
+	b.Do(ExitGroup, 7)
+	c := start(t, finish(t, b), Launch{Files: make([]*os.File, 64)})
+	if s := exitStatus(t, c.Pid); s != 7 {
+		t.Errorf("exit status = %d, want 7", s)
+	}
+}

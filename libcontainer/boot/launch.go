@@ -83,6 +83,11 @@ func forkExec(l Launch, exe, control int) (int, error) {
 		}
 	}
 	files[l.Program.Words[controlWord]] = uintptr(control)
+	exe, err := above(exe, files)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(exe)
 	attr := &syscall.ProcAttr{
 		Env:   []string{},
 		Files: files,
@@ -96,6 +101,23 @@ func forkExec(l Launch, exe, control int) (int, error) {
 		return 0, fmt.Errorf("boot image: clone and execve: %w", err)
 	}
 	return pid, nil
+}
+
+// above duplicates a descriptor to a number that ForkExec leaves alone in the
+// child: it closes those below len(files), and moves files through numbers
+// just above all of them.
+func above(fd int, files []uintptr) (int, error) {
+	high := len(files)
+	for _, f := range files {
+		if f != ^uintptr(0) {
+			high = max(high, int(f))
+		}
+	}
+	n, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, high+len(files)+2)
+	if err != nil {
+		return -1, fmt.Errorf("boot image: F_DUPFD_CLOEXEC: %w", err)
+	}
+	return n, nil
 }
 
 // seal returns a descriptor of an executable file that nobody can change:

@@ -159,13 +159,15 @@ type MountIDMap struct {
 type Device struct {
 	// Origin is the config field, e.g. "linux.devices[2]", or "default devices".
 	Origin string
-	Path   string // absolute in the container
-	Type   byte   // 'c', 'b' or 'p'
-	Major  uint32
-	Minor  uint32
-	Mode   uint32 // permission bits
-	UID    uint32
-	GID    uint32
+	// Default: not named by the config; only made in a /dev that it mounts.
+	Default bool
+	Path    string // absolute in the container
+	Type    byte   // 'c', 'b' or 'p'
+	Major   uint32
+	Minor   uint32
+	Mode    uint32 // permission bits
+	UID     uint32
+	GID     uint32
 }
 
 // NetDevice is one entry of linux.netDevices.

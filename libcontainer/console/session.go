@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,19 +26,24 @@ import (
 // PIPE_BUF, and what a pty gives in one read.
 const chunk = 4096
 
+// lastBytes bounds what is read once closing: more than a pty holds, and an
+// end to a background process that does not stop to write.
+const lastBytes = 64 << 10
+
 // Session is a terminal being copied; Close it.
 type Session struct {
 	master *os.File
 	tty    *os.File // of ours, that has a size; nil for none
 	raw    *RawState
 
-	wakeR, wakeW *os.File // closing wakeW ends the loops
+	closing      atomic.Bool
+	wakeR, wakeW *os.File // closing wakeW wakes the loops, to see closing
 
 	input, output sync.WaitGroup
 	done          chan struct{} // closed when there is no more output
 	err           error         // of the output, once done is closed
 
-	closing sync.Once
+	once sync.Once
 }
 
 // Foreground begins to copy stdin to master and master to stdout, either of
@@ -128,7 +134,8 @@ func (s *Session) Wait(grace time.Duration) error {
 // terminal open get SIGHUP.
 func (s *Session) Close() error {
 	var err error
-	s.closing.Do(func() {
+	s.once.Do(func() {
+		s.closing.Store(true)
 		_ = s.wakeW.Close() // only wakes
 		s.input.Wait()
 		s.output.Wait()
@@ -148,11 +155,11 @@ func (s *Session) copyOut(stdout *os.File) error {
 	buf := make([]byte, chunk)
 	master, wake := int(s.master.Fd()), int(s.wakeR.Fd())
 	var failed error
-	for {
+	for left := lastBytes; left > 0; {
 		n, err := retry(func() (int, error) { return unix.Read(master, buf) })
 		switch {
 		case errors.Is(err, unix.EAGAIN):
-			if s.closed(wake) {
+			if s.closing.Load() {
 				return failed
 			}
 			if err := poll(master, unix.POLLIN, wake); err != nil {
@@ -164,11 +171,15 @@ func (s *Session) copyOut(stdout *os.File) error {
 		case err != nil:
 			return fmt.Errorf("cannot read from the container's terminal: %w", err)
 		}
+		if s.closing.Load() {
+			left -= n
+		}
 		// A stdout that fails must not block the container: read on.
 		if stdout != nil && failed == nil {
 			failed = s.write(stdout, buf[:n], wake)
 		}
 	}
+	return failed
 }
 
 // write blocks for as long as stdout takes, but not once closing.
@@ -178,7 +189,7 @@ func (s *Session) write(stdout *os.File, data []byte, wake int) error {
 		if err := poll(out, unix.POLLOUT, wake); err != nil {
 			return err
 		}
-		if s.closed(wake) && !ready(out, unix.POLLOUT) {
+		if s.closing.Load() && !ready(out, unix.POLLOUT) {
 			return nil // nobody reads, and we are to go
 		}
 		n, err := retry(func() (int, error) { return unix.Write(out, data) })
@@ -199,7 +210,7 @@ func (s *Session) copyIn(stdin *os.File) {
 	for {
 		// Not a plain read: it could not be ended, and making stdin non-blocking
 		// would make it so for our caller's shell as well.
-		if err := poll(in, unix.POLLIN, wake); err != nil || s.closed(wake) {
+		if err := poll(in, unix.POLLIN, wake); err != nil || s.closing.Load() {
 			return
 		}
 		n, err := retry(func() (int, error) { return unix.Read(in, buf) })
@@ -228,7 +239,7 @@ func (s *Session) feed(data []byte, wake int) error {
 			if err := poll(master, unix.POLLOUT, wake); err != nil {
 				return err
 			}
-			if s.closed(wake) {
+			if s.closing.Load() {
 				return os.ErrClosed
 			}
 			continue
@@ -240,9 +251,6 @@ func (s *Session) feed(data []byte, wake int) error {
 	}
 	return nil
 }
-
-// closed says whether Close was called: the wake pipe then hangs up.
-func (s *Session) closed(wake int) bool { return ready(wake, 0) }
 
 // ready says whether fd has one of the events, or failed, right now.
 func ready(fd int, events int16) bool {

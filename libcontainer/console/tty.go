@@ -65,10 +65,11 @@ func SetSize(master *os.File, rows, cols uint16) error {
 	return nil
 }
 
-// Resize gives the terminal behind master the window size of tty.
+// Resize gives the terminal behind master the window size of tty, unless that
+// has none, as a serial line or a pipe's pty: then process.consoleSize stays.
 func Resize(master, tty *os.File) error {
 	size, err := unix.IoctlGetWinsize(int(tty.Fd()), unix.TIOCGWINSZ)
-	if err == nil {
+	if err == nil && (size.Row != 0 || size.Col != 0) {
 		err = unix.IoctlSetWinsize(int(master.Fd()), unix.TIOCSWINSZ, size)
 	}
 	runtime.KeepAlive(master)

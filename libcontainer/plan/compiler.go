@@ -56,7 +56,7 @@ func newCompiler(in *Input, arch boot.Arch) *compiler {
 	for i := range 3 {
 		kind := FileStdio
 		if c.proc != nil && c.proc.Terminal {
-			kind = FileNone
+			kind = FileNull // until the terminal takes its place
 		}
 		c.plan.Files = append(c.plan.Files, File{Kind: kind, Index: i})
 	}

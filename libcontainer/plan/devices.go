@@ -12,17 +12,22 @@ import (
 	"berth/libcontainer/config"
 )
 
-// devices fills /dev: nodes, links, ptmx. A /dev that is bind-mounted from
-// the host is left alone.
+// devices fills /dev: nodes, links, ptmx. A /dev that the config does not
+// mount, or binds from the host, is left alone, but for the nodes that the
+// config names itself.
 func (c *compiler) devices() {
-	if !c.ownsDev() {
+	own := c.ownsDev()
+	for i := range c.cfg.Devices {
+		d := &c.cfg.Devices[i]
+		if own || !d.Default && c.cfg.Namespaces.Has(config.MountNS) {
+			c.device(d)
+		}
+	}
+	if !own {
 		c.undefer()
 		return
 	}
 	b := c.b
-	for i := range c.cfg.Devices {
-		c.device(&c.cfg.Devices[i])
-	}
 	b.At("/dev links")
 	dev := c.target("/dev", false, 0, 0)
 	links := [][2]string{
@@ -55,17 +60,15 @@ func (c *compiler) undefer() {
 	c.deferred = nil
 }
 
-// ownsDev says whether /dev is the container's own.
+// ownsDev says whether the config mounts a /dev of the container's own.
 func (c *compiler) ownsDev() bool {
-	if !c.cfg.Namespaces.Has(config.MountNS) {
-		return false
-	}
+	own := false
 	for _, m := range c.cfg.Mounts {
-		if m.Destination == "/dev" && m.Bind {
-			return false
+		if m.Destination == "/dev" && !m.Remount {
+			own = !m.Bind
 		}
 	}
-	return true
+	return own && c.cfg.Namespaces.Has(config.MountNS)
 }
 
 // device makes one node, or binds the host's where mknod is not allowed: in

@@ -36,8 +36,11 @@ func (c *compiler) enter() {
 		fd := c.file(File{Kind: FileCgroup, Index: i, Path: path})
 		// "0" is the writing thread itself, whatever pid namespace it is in.
 		b.At("linux.cgroupsPath: " + path)
-		b.Do(boot.Write, fd, "0", 1)
-		b.Do(boot.Close, fd)
+		enter, closed := b.Do(boot.Write, fd, "0", 1), b.Do(boot.Close, fd)
+		if c.cfg.Rootless { // the parent may have had no right to make it
+			enter.Skip(unix.EBADF)
+			closed.Skip(unix.EBADF)
+		}
 	}
 	c.affinities()
 	if c.proc != nil && c.proc.OOMScoreAdj != nil {

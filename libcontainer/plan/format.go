@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // opJSON is one operation in the JSON form.
@@ -34,9 +35,7 @@ func (p *Plan) Text(w io.Writer) error {
 	e := &errWriter{w: w}
 	e.printf("descriptors:\n")
 	for n, f := range p.Files {
-		if f.Kind != FileNone {
-			e.printf("  %3d  %s %s\n", n, f.Kind, f.Path)
-		}
+		e.printf("  %3d  %s\n", n, strings.TrimSpace(string(f.Kind)+" "+f.Path))
 	}
 	if p.Cloneflags != 0 {
 		e.printf("clone with %s\n", cloneNames(p.Cloneflags))

@@ -109,6 +109,13 @@ func (c *compiler) look() {
 	b.Place(done)
 }
 
+// listener loads a filter with a listener while the parent can take that.
+func (c *compiler) listener() {
+	if f := c.in.Filter; c.proc.NoNewPrivileges && f != nil && f.Listener {
+		c.seccomp()
+	}
+}
+
 // ready is the last barrier: the parent records the state and answers, with
 // the state for the startContainer hooks if there are any.
 func (c *compiler) ready() {
@@ -134,7 +141,7 @@ func (c *compiler) waitForStart() {
 // then a line on stderr and the shell's exit codes have to say it.
 func (c *compiler) exec() {
 	b := c.b
-	if c.proc.NoNewPrivileges {
+	if f := c.in.Filter; c.proc.NoNewPrivileges && f != nil && !f.Listener {
 		c.seccomp() // as late as possible: it restricts the payload alone
 	}
 	b.At("process.args[0] " + c.proc.Args[0])

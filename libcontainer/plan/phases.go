@@ -44,6 +44,8 @@ var createPhases = []phase{
 	// One finaliser for create and exec.
 	{"finish", (*compiler).finalise},
 	{"probe", (*compiler).probe},
+	// The parent must still be there to take a listener.
+	{"listener", (*compiler).listener},
 	// The parent records the state, then lets go; from here on it is gone.
 	{"ready", (*compiler).ready},
 	{"wait", (*compiler).waitForStart},
@@ -59,6 +61,7 @@ var execPhases = []phase{
 	{"console", (*compiler).execConsole},
 	{"finish", (*compiler).finalise},
 	{"probe", (*compiler).probe},
+	{"listener", (*compiler).listener},
 	{"ready", (*compiler).ready},
 	{"exec", (*compiler).exec},
 }

@@ -101,7 +101,7 @@ const (
 	FileHookOutput FileKind = "hook output"
 	FilePidfd      FileKind = "pidfd of init"
 	FileRoot       FileKind = "root of init"
-	FileNone       FileKind = "none"
+	FileNull       FileKind = "/dev/null"
 )
 
 // File is one descriptor of the image; its number is its index in Plan.Files.

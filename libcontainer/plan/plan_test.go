@@ -132,11 +132,13 @@ func goldenCases() []goldenCase {
 		{"mount-cgroup-v1-bind", []string{"mounts"}, Input{Config: mounts(cgroupMount), Host: modern, CgroupView: v1}},
 		{"mount-cgroup-v2", []string{"mounts"}, Input{Config: withCgroupNS, Host: modern, CgroupView: v2}},
 		{"devices", []string{"devices"}, Input{Config: with(func(c *config.Container) {
-			c.Devices = []config.Device{{Origin: "default devices", Path: "/dev/null", Type: 'c', Major: 1, Minor: 3, Mode: 0o666}}
+			c.Mounts = []config.Mount{{Destination: "/dev", Type: "tmpfs", Source: "tmpfs"}}
+			c.Devices = []config.Device{{Origin: "default devices", Default: true, Path: "/dev/null", Type: 'c', Major: 1, Minor: 3, Mode: 0o666}}
 		}), Host: modern}},
 		{"devices-userns", []string{"devices"}, Input{Config: with(func(c *config.Container) {
 			c.Namespaces = userNS
-			c.Devices = []config.Device{{Origin: "default devices", Path: "/dev/null", Type: 'c', Major: 1, Minor: 3, Mode: 0o666}}
+			c.Mounts = []config.Mount{{Destination: "/dev", Type: "tmpfs", Source: "tmpfs"}}
+			c.Devices = []config.Device{{Origin: "default devices", Default: true, Path: "/dev/null", Type: 'c', Major: 1, Minor: 3, Mode: 0o666}}
 		}), Host: modern}},
 		{"console", []string{"console"}, Input{Config: terminal, Host: modern}},
 		{"hooks", []string{"hooks", "start"}, Input{Config: hooks, Host: modern}},
@@ -144,7 +146,7 @@ func goldenCases() []goldenCase {
 		{"mask-old", []string{"mask"}, Input{Config: with(masks), Host: old}},
 		{"finish", []string{"finish"}, Input{Config: user, Host: modern, Stdio: [3]StdioFacts{{Open: true, Null: true}, {Open: true}, {}}}},
 		{"payload", []string{"probe", "ready", "wait", "exec"}, Input{Config: base(), Host: modern}},
-		{"seccomp", []string{"exec"}, Input{Config: user, Host: modern, Filter: &Filter{BPF: make([]byte, 8), Listener: true}}},
+		{"seccomp", []string{"finish", "listener", "exec"}, Input{Config: user, Host: modern, Filter: &Filter{BPF: make([]byte, 8), Listener: true}}},
 	}
 }
 

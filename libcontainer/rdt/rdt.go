@@ -31,20 +31,7 @@ import (
 var ErrUnsupported = fmt.Errorf("no resctrl filesystem is mounted (mount -t resctrl resctrl /sys/fs/resctrl; needs a CPU with RDT): %w", errors.ErrUnsupported)
 
 // Group is a resctrl group, and the monitoring group in it.
-type Group struct {
-	// Path is the group's directory.
-	Path string `json:"path"`
-	// Create: the directory is missing, and Apply makes it.
-	Create bool `json:"create,omitempty"`
-	// Own: it is named after the container, which gave no closID; Remove
-	// removes it. runtime-spec config-linux.md#intelrdt.
-	Own bool `json:"own,omitempty"`
-	// MonPath is the container's monitoring group, made by Apply and removed
-	// by Remove; "" for none.
-	MonPath string `json:"mon_path,omitempty"`
-	// Schemata are the lines to write, in order.
-	Schemata []string `json:"-"`
-}
+type Group = config.RDTGroup
 
 // Plan decides what to do for container id, and refuses what contradicts the
 // group that is there. It changes nothing.
@@ -85,7 +72,10 @@ func plan(root, id string, c *config.IntelRDT) (*Group, error) {
 	_, err := os.Stat(g.Path)
 	switch {
 	case err == nil:
-		return g, compare(g.Path, c)
+		if err := compare(g.Path, c); err != nil {
+			return nil, err
+		}
+		return g, nil
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("linux.intelRdt: %w", err)
 	case !g.Own && len(g.Schemata) == 0:
@@ -160,7 +150,7 @@ func Apply(g *Group, pid int) error {
 	made, err := apply(g, pid)
 	if err != nil {
 		for _, dir := range slices.Backward(made) {
-			_ = unix.Rmdir(dir) // the first error is the one to tell
+			_ = rmdir(dir) // the first error is the one to tell
 		}
 	}
 	return err
@@ -168,7 +158,7 @@ func Apply(g *Group, pid int) error {
 
 func apply(g *Group, pid int) (made []string, err error) {
 	if g.Create {
-		err := os.Mkdir(g.Path, 0o755)
+		err := mkdir(g.Path)
 		if err == nil {
 			made = append(made, g.Path)
 		} else if !errors.Is(err, os.ErrExist) { // another container was faster
@@ -187,7 +177,7 @@ func apply(g *Group, pid int) (made []string, err error) {
 	if g.MonPath == "" {
 		return made, nil
 	}
-	if err := os.Mkdir(g.MonPath, 0o755); err != nil {
+	if err := mkdir(g.MonPath); err != nil {
 		return made, fmt.Errorf("linux.intelRdt.enableMonitoring: cannot make group: %w%s", err, reason(g.Path, err))
 	}
 	made = append(made, g.MonPath)
@@ -247,12 +237,30 @@ func Remove(g *Group) error {
 	return errors.Join(errs...)
 }
 
+// mkdir makes a group below one that exists.
+func mkdir(path string) error {
+	return inParent(path, func(dir int, name string) error { return unix.Mkdirat(dir, name, 0o755) })
+}
+
 func rmdir(path string) error {
-	err := unix.Rmdir(path)
+	err := inParent(path, func(dir int, name string) error { return unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) })
 	if err == nil || errors.Is(err, unix.ENOENT) {
 		return nil
 	}
-	return fmt.Errorf("cannot remove resctrl group %q: %w", path, err)
+	return fmt.Errorf("cannot remove resctrl group: %w", err)
+}
+
+func inParent(path string, call func(dir int, name string) error) error {
+	dir, name := filepath.Split(path)
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = call(fd, name)
+		_ = unix.Close(fd) // only looked at
+	}
+	if err != nil {
+		return fmt.Errorf("%q: %w", path, err)
+	}
+	return nil
 }
 
 // mountPoint finds the resctrl filesystem in the contents of a mountinfo,

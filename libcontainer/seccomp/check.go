@@ -18,7 +18,7 @@ type profile struct {
 	rules []rule
 	// archs are those of the config and the native one, without duplicates.
 	archs []*arch
-	flags []*flag
+	flags []*filterFlag
 	// specAllow: the config has no flags, and gets the default one if it can.
 	specAllow bool
 	notify    bool

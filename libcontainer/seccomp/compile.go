@@ -51,43 +51,27 @@ func Compile(s *specs.LinuxSeccomp) (*Filter, []string, error) {
 		return nil, nil, err
 	}
 	calls, warnings := p.resolve()
-	program, err := p.build(calls)
+	plain, err := p.plain(calls)
 	if err != nil {
 		return nil, nil, err
 	}
-	stub, err := p.stub(calls)
+	front, err := p.front(calls, plain)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.BPF = append(stub, program...)
+	program, err := p.build(calls, plain)
+	if err != nil {
+		return nil, nil, err
+	}
+	f.BPF = append(front, program...)
 	if n := len(f.BPF) / sizeofInstruction; n > maxInstructions {
 		return nil, nil, fmt.Errorf("linux.seccomp: the profile makes %d instructions, the kernel takes %d", n, maxInstructions)
 	}
 	return f, warnings, nil
 }
 
-// resolve looks up the names of each rule.
-func (p *profile) resolve() (calls [][]call, warnings []string) {
-	calls = make([][]call, len(p.rules))
-	for i, r := range p.rules {
-		for j, name := range r.names {
-			c, ok := resolve(name)
-			switch {
-			case !ok:
-				warnings = append(warnings, fmt.Sprintf("%s.names[%d]: unknown system call %q is left out", r.field, j, name))
-			case c.newer != nil && r.groups != nil:
-				// Conditions need libseccomp, which does not know the call.
-				warnings = append(warnings, fmt.Sprintf("%s.names[%d]: rule with args for system call %q, which is newer than libseccomp, is left out", r.field, j, name))
-			default:
-				calls[i] = append(calls[i], c)
-			}
-		}
-	}
-	return calls, warnings
-}
-
-// build makes libseccomp's program.
-func (p *profile) build(calls [][]call) ([]byte, error) {
+// build makes libseccomp's program, of the calls that are not plain.
+func (p *profile) build(calls [][]*call, plain map[*call]uint32) ([]byte, error) {
 	f, err := libseccomp.NewFilter(p.def.lib())
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot make a filter: %w", p.def.field, err)
@@ -109,8 +93,8 @@ func (p *profile) build(calls [][]call) ([]byte, error) {
 			continue // libseccomp refuses a rule that changes nothing
 		}
 		for _, c := range calls[i] {
-			if c.newer != nil {
-				continue // the stub has it
+			if _, done := plain[c]; done {
+				continue // the front answers
 			}
 			if err := addRule(f, c, r); err != nil {
 				return nil, fmt.Errorf("%s: cannot add a rule for %q: %w", r.field, c.name, err)
@@ -120,7 +104,7 @@ func (p *profile) build(calls [][]call) ([]byte, error) {
 	return export(f)
 }
 
-func addRule(f *libseccomp.ScmpFilter, c call, r rule) error {
+func addRule(f *libseccomp.ScmpFilter, c *call, r rule) error {
 	if r.groups == nil {
 		return f.AddRule(c.lib, r.verdict.lib())
 	}

@@ -7,10 +7,12 @@
 //	cache := seccomp.Cache{Dir: "/run/berth/seccomp"}
 //	filter, warnings, err := cache.Compile(config.Linux.Seccomp)
 //
-// What libseccomp makes is preceded by a stub of our own (stub.go). It answers
-// ENOSYS to system calls that are newer than the profile, so that a C library
-// falls back to the call that the profile knows, and it applies rules for calls
-// that are newer than libseccomp (newer.go).
+// The program has two parts. The front (front.go) is ours: it answers all calls
+// whose fate does not depend on their arguments, and says ENOSYS to those that
+// are newer than the profile. The rest is for libseccomp's program behind it:
+// conditions on arguments, socketcall and its relatives, foreign architectures.
+// Compared with libseccomp alone, a third of the instructions remains, which
+// the kernel loads in a third of the time, at every start of a container.
 //
 // This is the only package that needs cgo.
 package seccomp

@@ -2,10 +2,7 @@
 
 package seccomp
 
-import (
-	specs "github.com/opencontainers/runtime-spec/specs-go"
-	libseccomp "github.com/seccomp/libseccomp-golang"
-)
+import specs "github.com/opencontainers/runtime-spec/specs-go"
 
 // newerCall is a system call that a libseccomp we may be linked with does not
 // know: Debian 12's 2.5.4 ends with Linux 5.17. Engines' profiles name newer
@@ -57,34 +54,4 @@ func findNewer(name string) *newerCall {
 // number is the call's number on a, and whether a has it.
 func (c *newerCall) number(a *arch) (uint32, bool) {
 	return a.base + c.nr, c.only == "" || c.only == a.name
-}
-
-// call is a name of a profile, resolved.
-type call struct {
-	name string
-	// lib is libseccomp's number: native, or negative for a call that only
-	// another architecture has.
-	lib libseccomp.ScmpSyscall
-	// newer is set instead when libseccomp does not know the call and we do.
-	newer *newerCall
-}
-
-// resolve looks a name up, first in libseccomp's tables.
-func resolve(name string) (call, bool) {
-	if nr, err := libseccomp.GetSyscallFromName(name); err == nil {
-		return call{name: name, lib: nr}, true
-	}
-	if newer := findNewer(name); newer != nil {
-		return call{name: name, newer: newer}, true
-	}
-	return call{}, false
-}
-
-// number is the call's number on a, and whether a has it.
-func (c *call) number(a *arch) (uint32, bool) {
-	if c.newer != nil {
-		return c.newer.number(a)
-	}
-	nr, err := libseccomp.GetSyscallFromNameByArch(c.name, a.lib)
-	return uint32(nr), err == nil && nr >= 0
 }

@@ -25,7 +25,7 @@ type Features struct {
 // Support says what Compile can do here. An architecture that libseccomp is too
 // old for is left out.
 func Support() Features {
-	f := Features{Version: version()}
+	f := Features{Version: Version()}
 	for _, a := range actions {
 		f.Actions = append(f.Actions, a.name)
 	}
@@ -47,8 +47,9 @@ func Support() Features {
 	return f
 }
 
-// version is libseccomp's. The binding asked for it when the program started.
-func version() string {
+// Version is libseccomp's, e.g. "2.5.4", and costs nothing: the binding asked for
+// it when the program started.
+func Version() string {
 	major, minor, micro := libseccomp.GetLibraryVersion()
 	return fmt.Sprintf("%d.%d.%d", major, minor, micro)
 }

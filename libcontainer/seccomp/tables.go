@@ -103,8 +103,8 @@ var archs = []arch{
 	{name: specs.ArchX86_64, goarch: "amd64", lib: libseccomp.ArchAMD64, audit: unix.AUDIT_ARCH_X86_64},
 }
 
-// flag is a value of flags.
-type flag struct {
+// filterFlag is a value of flags.
+type filterFlag struct {
 	name  specs.LinuxSeccompFlag
 	bit   uint
 	since host.Version
@@ -113,7 +113,7 @@ type flag struct {
 // flagTSYNC has no constant in the specification's Go package.
 const flagTSYNC specs.LinuxSeccompFlag = "SECCOMP_FILTER_FLAG_TSYNC"
 
-var flags = []flag{
+var flags = []filterFlag{
 	// Accepted and not passed on: a filter is loaded by a process of one thread.
 	{flagTSYNC, 0, host.Version{Major: 3, Minor: 17}},
 	{specs.LinuxSeccompFlagSpecAllow, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, host.Version{Major: 4, Minor: 17}},
@@ -148,7 +148,7 @@ func findArch(name specs.Arch) *arch {
 	return nil
 }
 
-func findFlag(name specs.LinuxSeccompFlag) *flag {
+func findFlag(name specs.LinuxSeccompFlag) *filterFlag {
 	for i := range flags {
 		if flags[i].name == name {
 			return &flags[i]

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"berth/libcontainer/config"
-	"berth/libcontainer/rdt"
 )
 
 // ConfigVersion is the version of Record's layout. A record with a higher one
@@ -54,7 +53,7 @@ type Record struct {
 	NetDevices          []config.NetDevice `json:"net_devices,omitempty"`
 
 	// RDT is the resctrl group, recorded before it is made.
-	RDT *rdt.Group `json:"intel_rdt,omitempty"`
+	RDT *config.RDTGroup `json:"intel_rdt,omitempty"`
 
 	// The hooks that run after create.
 	Poststart []config.Hook `json:"poststart,omitempty"`
@@ -102,8 +101,12 @@ type Mappings struct {
 // where its process says nothing, so that it need not read the bundle, which
 // may be gone or rewritten.
 type Exec struct {
-	// Process is what create started; Args and Env may be left out.
-	Process *config.Process `json:"process,omitempty"`
-	// MountLabel is linux.mountLabel.
-	MountLabel string `json:"mount_label,omitempty"`
+	// Filter is the compiled seccomp filter, struct sock_filter[], and
+	// FilterFlags its flags for seccomp(2).
+	Filter      []byte `json:"filter"`
+	FilterFlags uint64 `json:"filter_flags"`
+	// Listener: the filter has one; it goes to ListenerPath.
+	Listener         bool   `json:"listener,omitempty"`
+	ListenerPath     string `json:"listener_path,omitempty"`
+	ListenerMetadata string `json:"listener_metadata,omitempty"`
 }

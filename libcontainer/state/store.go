@@ -70,18 +70,18 @@ func (s Store) Reserve(id string) error {
 	}
 	// 0711 as runc's: a container's user must get through to what is bound from
 	// inside, not see what else there is. The root keeps all others out.
-	err := unix.Mkdir(s.Dir(id), 0o711)
+	err := os.Mkdir(s.Dir(id), 0o700)
 	if errors.Is(err, unix.ENOENT) {
 		if err := os.MkdirAll(s.Root, 0o700); err != nil {
 			return fmt.Errorf("cannot make state root: %w", err)
 		}
-		err = unix.Mkdir(s.Dir(id), 0o711)
+		err = os.Mkdir(s.Dir(id), 0o700)
 	}
 	if errors.Is(err, unix.EEXIST) {
 		return ErrExists
 	}
 	if err != nil {
-		return fmt.Errorf("cannot make state directory %q: %w", s.Dir(id), err)
+		return fmt.Errorf("cannot make state directory: %w", err)
 	}
 	return nil
 }
@@ -156,12 +156,12 @@ func (s Store) Reserved(id string) bool {
 }
 
 // List returns the ids that have a directory, sorted. What is no directory, or
-// not named like a container, is left out. For a missing root it is an error
-// for which errors.Is(err, fs.ErrNotExist) holds.
+// not named like a container, is left out. A missing root is an error for which
+// os.IsNotExist holds.
 func (s Store) List() ([]string, error) {
 	entries, err := os.ReadDir(s.Root)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list state root: %w", err)
+		return nil, err // names the root; os.IsNotExist does not unwrap
 	}
 	var ids []string
 	for _, e := range entries {
