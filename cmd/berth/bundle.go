@@ -93,7 +93,10 @@ func (b *bundleFlags) load(e *env, id string) (*config.Container, error) {
 	for _, w := range warnings {
 		e.log.warn(w)
 	}
-	return cfg, err
+	if err != nil {
+		return nil, err
+	}
+	return cfg, specconv.CheckRootfs(cfg.Rootfs)
 }
 
 // loadSpec reads the bundle's config.json, or another file of it.

@@ -27,5 +27,5 @@ func printVersion(w io.Writer, argv0 string) {
 		name = "berth"
 	}
 	fmt.Fprintf(w, "%s version %s\ncommit: %s\nspec: %s\ngo: %s\nlibseccomp: %s\n",
-		name, version, commit, specs.Version, runtime.Version(), seccomp.Support().Version)
+		name, version, commit, specs.Version, runtime.Version(), seccomp.Version())
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Program is a finished list of operations with its constants and cells.
@@ -140,8 +141,14 @@ func (b *Builder) Buffer(name string, n int) Addr {
 	return a
 }
 
-// Str places a NUL-terminated string among the constants.
-func (b *Builder) Str(s string) Addr { return b.place(s+"\x00", 1) }
+// Str places a NUL-terminated string among the constants. A NUL within it is
+// an error of Finish: the kernel would see another string.
+func (b *Builder) Str(s string) Addr {
+	if strings.IndexByte(s, 0) >= 0 {
+		b.fail(fmt.Errorf("%s: %q contains a NUL byte", b.origin, s))
+	}
+	return b.place(s+"\x00", 1)
+}
 
 // Bytes places a structure among the constants, aligned to 8.
 func (b *Builder) Bytes(v []byte) Addr { return b.place(string(v), 8) }

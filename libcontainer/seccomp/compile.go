@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
@@ -59,7 +60,7 @@ func Compile(s *specs.LinuxSeccomp) (*Filter, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	program, err := p.build(calls, plain)
+	program, err := within(buildLimit, func() ([]byte, error) { return p.build(calls, plain) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -68,6 +69,33 @@ func Compile(s *specs.LinuxSeccomp) (*Filter, []string, error) {
 		return nil, nil, fmt.Errorf("linux.seccomp: the profile makes %d instructions, the kernel takes %d", n, maxInstructions)
 	}
 	return f, warnings, nil
+}
+
+// buildLimit is a thousand times what Docker's profile takes.
+const buildLimit = 4 * time.Second
+
+// within gives up on build after the limit. libseccomp 2.5.4 never returns from
+// seccomp_rule_add for some pairs of rules, e.g. one for read with conditions
+// on the arguments 0, 1 and 2 that all are >= 2, and one with those on 0 and 2.
+// Nothing ends a call of C, so that its thread turns until the process exits.
+func within(limit time.Duration, build func() ([]byte, error)) ([]byte, error) {
+	type result struct {
+		program []byte
+		err     error
+	}
+	done := make(chan result, 1)
+	go func() {
+		program, err := build()
+		done <- result{program, err}
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case r := <-done:
+		return r.program, r.err
+	case <-timer.C:
+		return nil, fmt.Errorf("linux.seccomp: libseccomp %s does not finish within %v; hint: simplify rules for one system call with conditions on several arguments", Version(), limit)
+	}
 }
 
 // build makes libseccomp's program, of the calls that are not plain.

@@ -483,6 +483,15 @@ func TestTooManyRulesIsAnError(t *testing.T) {
 	}
 }
 
+func TestLibseccompMayNotHangUs(t *testing.T) {
+	forever := make(chan int)
+	defer close(forever)
+	_, err := within(0, func() ([]byte, error) { <-forever; return nil, nil })
+	if err == nil || !strings.Contains(err.Error(), "does not finish within 0s") {
+		t.Errorf("error = %v, want one about the time", err)
+	}
+}
+
 func TestNothingFromNothing(t *testing.T) {
 	if f, warnings, err := Compile(nil); f != nil || warnings != nil || err != nil {
 		t.Errorf("Compile(nil) = %v, %v, %v", f, warnings, err)

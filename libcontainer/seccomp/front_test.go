@@ -216,8 +216,8 @@ func FuzzFront(f *testing.F) {
 		}
 		for data = data[2:]; len(data) >= 3 && len(s.Syscalls) < 24; data = data[3:] {
 			r := specs.LinuxSyscall{Names: []string{names[int(data[0])%len(names)]}, Action: choices[int(data[1])%len(choices)]}
-			for n := range data[2] & 3 {
-				r.Args = append(r.Args, specs.LinuxSeccompArg{Index: uint(data[2]>>2) % 3 * uint(n) % 3, Value: uint64(data[2] >> 4), ValueTwo: 3, Op: operators[int(data[2]>>2)%len(operators)].name})
+			for n := range data[2] & 3 { // one argument: see within
+				r.Args = append(r.Args, specs.LinuxSeccompArg{Index: 0, Value: uint64(data[2]>>4) + uint64(n), ValueTwo: 3, Op: operators[int(data[2]>>2)%len(operators)].name})
 			}
 			s.Syscalls = append(s.Syscalls, r)
 		}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package specconv
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"berth/libcontainer/config"
+)
+
+func (c *converter) cgroup() error {
+	l := c.spec.Linux
+	out := config.Cgroup{Driver: c.o.CgroupDriver, Path: l.CgroupsPath, Resources: l.Resources}
+	if out.Driver == "" {
+		out.Driver = config.CgroupFS
+	}
+	for _, part := range strings.Split(l.CgroupsPath, "/") {
+		if part == ".." {
+			return fmt.Errorf("linux.cgroupsPath: %q must not contain \"..\"", l.CgroupsPath)
+		}
+	}
+	if out.Driver == config.CgroupSystemd && l.CgroupsPath != "" && strings.Count(l.CgroupsPath, ":") != 2 {
+		return fmt.Errorf("linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got %q instead", l.CgroupsPath)
+	}
+	c.out.Cgroup = out
+	return c.resources()
+}
+
+// resources refuses names that become parts of file names
+// (GHSA-5g49-rx9x-qfc6) and values that no driver could apply.
+func (c *converter) resources() error {
+	r := c.spec.Linux.Resources
+	if r == nil {
+		return nil
+	}
+	for i, h := range r.HugepageLimits {
+		if !fileNamePart(h.Pagesize) {
+			return fmt.Errorf("linux.resources.hugepageLimits[%d].pageSize: invalid size %q", i, h.Pagesize)
+		}
+	}
+	for name := range r.Unified {
+		if !fileNamePart(name) || !strings.Contains(name, ".") {
+			return fmt.Errorf("linux.resources.unified: invalid file name %q", name)
+		}
+	}
+	for name := range r.Rdma {
+		if !fileNamePart(name) || strings.Contains(name, " ") {
+			return fmt.Errorf("linux.resources.rdma: invalid device name %q", name)
+		}
+	}
+	for i, d := range r.Devices {
+		if d.Type != "" && !strings.Contains("abc", d.Type) {
+			return fmt.Errorf("linux.resources.devices[%d].type: unknown type %q", i, d.Type)
+		}
+		if strings.Trim(d.Access, "rwm") != "" {
+			return fmt.Errorf("linux.resources.devices[%d].access: %q is not made of r, w and m", i, d.Access)
+		}
+	}
+	if m := r.Memory; m != nil {
+		if m.Swap != nil && m.Limit != nil && *m.Swap > 0 && *m.Limit > 0 && *m.Swap < *m.Limit {
+			return errors.New("linux.resources.memory.swap: must not be less than limit, it counts memory and swap")
+		}
+		if m.Swappiness != nil && *m.Swappiness > 100 {
+			return fmt.Errorf("linux.resources.memory.swappiness: %d is more than 100", *m.Swappiness)
+		}
+	}
+	return nil
+}
+
+func fileNamePart(s string) bool {
+	return s != "" && !strings.ContainsAny(s, "/\n\x00") && !strings.Contains(s, "..")
+}
+
+func (c *converter) rdt() error {
+	r := c.spec.Linux.IntelRdt
+	if r == nil {
+		return nil
+	}
+	if id := r.ClosID; id == "." || id == ".." || id != "/" && strings.ContainsAny(id, "/\n\x00") {
+		return fmt.Errorf("linux.intelRdt.closID: invalid group name %q", id)
+	}
+	c.out.IntelRDT = &config.IntelRDT{
+		ClosID: r.ClosID, Schemata: r.Schemata, L3CacheSchema: r.L3CacheSchema,
+		MemBwSchema: r.MemBwSchema, EnableMonitoring: r.EnableMonitoring,
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package specconv converts config.json (opencontainers/runtime-spec 1.3.0)
+// into config.Container, one file per section of the spec. It checks all that
+// can be known from the file alone: every error names the field, what the
+// spec says to ignore becomes a warning. Nothing here touches the host, except
+// Load and LoadProcess, which read a file, and CheckRootfs, which looks at a
+// directory.
+package specconv
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// maxConfig bounds the size of a config, in bytes.
+const maxConfig = 10 << 20
+
+// Load reads config.json of a bundle.
+func Load(bundle string) (*specs.Spec, error) {
+	return LoadFile(filepath.Join(bundle, "config.json"))
+}
+
+// LoadFile reads a config from a file of any name.
+func LoadFile(path string) (*specs.Spec, error) {
+	var s specs.Spec
+	if err := decode(path, &s); err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("JSON specification file %s not found", path)
+		}
+		return nil, err
+	}
+	return &s, nil
+}
+
+// LoadProcess reads a process.json, as exec --process takes it.
+func LoadProcess(path string) (*specs.Process, error) {
+	var p specs.Process
+	return &p, decode(path, &p)
+}
+
+// decode reads one JSON value. Unknown keys are ignored, as the spec wants it;
+// errors tell the line and never the content, which may hold secrets.
+func decode(path string, into any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > maxConfig {
+		return fmt.Errorf("%s: larger than %d MiB", path, maxConfig>>20)
+	}
+	err = json.Unmarshal(data, into)
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case err == nil:
+		if t := bytes.TrimSpace(data); len(t) == 0 || t[0] != '{' {
+			return fmt.Errorf("%s: not a JSON object", path)
+		}
+		return nil
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%s: line %d: %w", path, lineAt(data, syntax.Offset), err)
+	case errors.As(err, &kind):
+		return fmt.Errorf("%s: line %d: %s: a JSON %s is not a %v", path, lineAt(data, kind.Offset), kind.Field, firstWord(kind.Value), kind.Type)
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func lineAt(data []byte, offset int64) int {
+	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
+}
+
+// firstWord cuts the value off "number 12.5": it may be a secret.
+func firstWord(s string) string {
+	word, _, _ := bytes.Cut([]byte(s), []byte(" "))
+	return string(word)
+}
