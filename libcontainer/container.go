@@ -146,7 +146,26 @@ func (c *Container) PIDs() ([]int, error) {
 		}
 		return nil, nil
 	}
+	if !m.Exists() { // rootless, without the right to make one
+		return c.descendants()
+	}
 	return m.PIDs(true)
+}
+
+// descendants returns init and all below it, parents first.
+func (c *Container) descendants() ([]int, error) {
+	if !c.alive() {
+		return nil, nil
+	}
+	list := []int{c.rec.InitPid}
+	for i := 0; i < len(list); i++ {
+		children, err := procfs.Children(list[i])
+		if err != nil && !procfs.Gone(err) {
+			return nil, err
+		}
+		list = append(list, children...)
+	}
+	return list, nil
 }
 
 // StateDir returns the container's directory below the state root.

@@ -104,7 +104,7 @@ func (c *creation) prepare() error {
 	}
 	defer root.Close()
 	withHome(c.cfg.Process, root)
-	mounts, err := gatherMounts(c.cfg, c.host, root)
+	mounts, err := gatherMounts(c.cfg, c.host, root, filepath.Join(c.store.Dir(c.o.ID), sdnotify.Dir))
 	if err != nil {
 		return err
 	}

@@ -18,14 +18,17 @@ import (
 
 // gatherMounts looks at the sources and destinations of mounts. What it finds
 // is a hint for the plan; the program itself does not trust it.
-func gatherMounts(cfg *config.Container, f host.Facts, root *inroot.Root) ([]plan.MountFacts, error) {
+// made is a directory that create will make.
+func gatherMounts(cfg *config.Container, f host.Facts, root *inroot.Root, made string) ([]plan.MountFacts, error) {
 	facts := make([]plan.MountFacts, len(cfg.Mounts))
 	userns := cfg.Namespaces.Has(config.UserNS)
 	for i := range cfg.Mounts {
 		m, fact := &cfg.Mounts[i], &facts[i]
 		if m.Bind && !m.Remount {
 			var err error
-			if fact.Source, err = sourceKind(m); err != nil {
+			if m.Source == made {
+				fact.Source = plan.Directory
+			} else if fact.Source, err = sourceKind(m); err != nil {
 				return nil, err
 			}
 			fact.ParentTree = m.IDMap != nil || userns && !f.Rootless()

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // maxConfig bounds the size of a config, in bytes.
@@ -33,7 +34,7 @@ func LoadFile(path string) (*specs.Spec, error) {
 	var s specs.Spec
 	if err := decode(path, &s); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("JSON specification file %s not found", path)
+			return nil, fmt.Errorf("JSON specification file %s not found: %w", path, unix.ENOENT)
 		}
 		return nil, err
 	}

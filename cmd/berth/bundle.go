@@ -100,14 +100,21 @@ func (b *bundleFlags) load(e *env, id string) (*config.Container, error) {
 }
 
 // loadSpec reads the bundle's config.json, or another file of it.
-func loadSpec(bundle, name string) (*specs.Spec, error) {
+func loadSpec(bundle, name string) (spec *specs.Spec, err error) {
 	switch {
 	case name == "":
-		return specconv.Load(bundle)
-	case !filepath.IsAbs(name):
-		name = filepath.Join(bundle, name)
+		spec, err = specconv.Load(bundle)
+	case filepath.IsAbs(name):
+		spec, err = specconv.LoadFile(name)
+	default:
+		spec, err = specconv.LoadFile(filepath.Join(bundle, name))
 	}
-	return specconv.LoadFile(name)
+	if err != nil {
+		if _, missing := os.Stat(bundle); missing != nil {
+			return nil, fmt.Errorf("bundle: %w", missing) // the cause of the other error
+		}
+	}
+	return spec, err
 }
 
 // absolute leaves "" alone.

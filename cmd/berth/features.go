@@ -16,20 +16,14 @@ type featuresCommand struct{}
 func (*featuresCommand) flags() []flag { return nil }
 
 func (*featuresCommand) run(*env, []string) (int, error) {
-	return 0, printJSON(os.Stdout, "    ", specconv.Features(featureFacts()))
-}
-
-// featureFacts are what the build and libseccomp know.
-func featureFacts() specconv.FeatureFacts {
 	s := seccomp.Support()
-	return specconv.FeatureFacts{
+	return 0, printJSON(os.Stdout, "    ", specconv.Features(specconv.FeatureFacts{
 		Version: version, Commit: commit, LibseccompVersion: s.Version,
 		Actions: words(s.Actions), Operators: words(s.Operators), Archs: words(s.Archs),
 		KnownFlags: words(s.KnownFlags), SupportedFlags: words(s.SupportedFlags),
-	}
+	}))
 }
 
-// words turns the spec's string types into strings.
 func words[T ~string](list []T) []string {
 	out := make([]string, len(list))
 	for i, w := range list {

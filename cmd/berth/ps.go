@@ -35,7 +35,7 @@ func (c *psCommand) run(e *env, args []string) (int, error) {
 	}
 	slices.Sort(pids)
 	if c.format == "json" {
-		return 0, json.NewEncoder(os.Stdout).Encode(slices.Concat([]int{}, pids)) // [], not null
+		return 0, json.NewEncoder(os.Stdout).Encode(append([]int{}, pids...)) // [], not null
 	}
 	options := args[1:]
 	if len(options) == 0 {

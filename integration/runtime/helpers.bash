@@ -239,7 +239,7 @@ teardown_bundle() {
 		rt delete --force "${id##*/}" || bad=1
 	done
 	if [[ -d $ROOT ]]; then
-		left=$(find "$ROOT" -mindepth 1 -maxdepth 1 -name "$ID*")
+		left=$(find "$ROOT" -mindepth 1 -maxdepth 1 -name "$ID")
 		[[ -z $left ]] || { echo "state left: $left" >&2; bad=1; }
 	fi
 	left=$(grep -F "$T" /proc/self/mountinfo | cut -d' ' -f5 || true)
@@ -248,9 +248,9 @@ teardown_bundle() {
 		tac <<<"$left" | xargs -r -n1 umount -l
 		bad=1
 	fi
-	left=$(compgen -G "/sys/fs/cgroup/*/berth-it/$ID*" || true)
+	left=$(compgen -G "/sys/fs/cgroup/*/berth-it/$ID" || true)
 	if [[ -n $left ]]; then
-		cat /sys/fs/cgroup/*/berth-it/"$ID"*/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -9 2>/dev/null || true
+		cat /sys/fs/cgroup/*/berth-it/"$ID"/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -9 2>/dev/null || true
 		sleep 0.1
 		# shellcheck disable=SC2086 # one path a word
 		find $left -depth -type d -exec rmdir {} + 2>/dev/null || true

@@ -25,7 +25,7 @@ in_net() { "${AS[@]}" "$@"; }
 device() { update_config --arg d "$DEV" --argjson n "$1" '.linux.netDevices = {($d): $n}'; }
 
 @test "netDevices: moved, with its name" {
-	in_net ip link add "$DEV" type dummy
+	in_net ip link add "$DEV" type veth peer name "${DEV}p"
 	device '{}'
 	set_args ip -o link show
 	run_ct
@@ -34,7 +34,7 @@ device() { update_config --arg d "$DEV" --argjson n "$1" '.linux.netDevices = {(
 }
 
 @test "netDevices: renamed" {
-	in_net ip link add "$DEV" type dummy
+	in_net ip link add "$DEV" type veth peer name "${DEV}p"
 	device '{"name":"inside0"}'
 	set_args ip -o link show
 	run_ct
@@ -43,7 +43,7 @@ device() { update_config --arg d "$DEV" --argjson n "$1" '.linux.netDevices = {(
 }
 
 @test "netDevices: keeps MTU, MAC and global addresses, and is up" {
-	in_net ip link add "$DEV" mtu 1234 address 02:00:00:00:00:42 type dummy
+	in_net ip link add "$DEV" mtu 1234 address 02:00:00:00:00:42 type veth peer name "${DEV}p"
 	in_net ip addr add 10.99.0.7/24 dev "$DEV"
 	in_net ip link set "$DEV" up
 	device '{"name":"inside0"}'
@@ -71,14 +71,14 @@ device() { update_config --arg d "$DEV" --argjson n "$1" '.linux.netDevices = {(
 }
 
 @test "netDevices: without a network namespace is refused" {
-	in_net ip link add "$DEV" type dummy
+	in_net ip link add "$DEV" type veth peer name "${DEV}p"
 	device '{}'
 	update_config '.linux.namespaces |= map(select(.type != "network")) | .mounts |= map(select(.type != "sysfs"))'
 	create_fails
 }
 
 @test "netDevices: bad names are refused" {
-	in_net ip link add "$DEV" type dummy
+	in_net ip link add "$DEV" type veth peer name "${DEV}p"
 	for n in 'a/b' 'much-too-long-a-name' '..' 'a b'; do
 		device "{\"name\":\"$n\"}"
 		create_fails

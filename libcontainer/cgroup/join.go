@@ -149,15 +149,23 @@ func subCgroups(cgroups []string, v1 []Dir, v2 *Dir) error {
 	return nil
 }
 
-// subAll is for a path without controllers: all of v1, or v2. In a hybrid's
-// v2 part the sub-cgroup need not exist, since only v1 has controllers there.
+// subAll is for a path without controllers: every hierarchy that has the
+// sub-cgroup; in the others it is the container's own.
 func subAll(sub string, v1 []Dir, v2 *Dir) error {
+	found := false
 	for i := range v1 {
-		if err := descend(&v1[i], sub); err != nil {
+		d := v1[i]
+		if err := descend(&d, sub); err != nil {
 			return err
+		}
+		if unix.Access(d.Path, unix.F_OK) == nil {
+			v1[i], found = d, true
 		}
 	}
 	if v2 == nil {
+		if !found {
+			return fmt.Errorf("no cgroup %q below the container's: %w", sub, unix.ENOENT)
+		}
 		return nil
 	}
 	d := *v2
