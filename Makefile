@@ -13,11 +13,14 @@ COMMIT  ?= $(shell git -C "$(CURDIR)" describe --always --abbrev=12 --dirty --ex
 PREFIX  ?= /usr/local
 DESTDIR ?=
 
-# libseccomp is linked statically; netgo and osusergo keep glibc's resolver out.
-export CGO_ENABLED := 1
-TAGS    := netgo,osusergo
-LDFLAGS := -s -w -linkmode external -extldflags -static -X main.version=$(VERSION) -X main.commit=$(COMMIT)
-BUILD   := go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '$(LDFLAGS)'
+# berth itself needs no cgo and starts faster without; what needs libseccomp is a
+# helper that it carries, static like everything else. netgo and osusergo keep
+# glibc's resolver out, urfave_cli_no_template text/template.
+TAGS    := netgo,osusergo,urfave_cli_no_template
+VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) \
+	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)
+BUILD    = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
+HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
 .PHONY: help build test test-unit lint golden integration conformance bench fuzz demo install clean
 
@@ -29,8 +32,9 @@ build: ## build every program of cmd/ into bin/, fully static
 	@tests/setup/packages.sh --check build
 	@tests/setup/go.sh
 	@mkdir -p bin
+	@$(HELPER) -o libcontainer/seccomp/helper/berth-seccomp ./cmd/berth-seccomp
 	@for dir in cmd/*/; do name=$$(basename "$$dir"); \
-		compgen -G "$$dir*.go" >/dev/null || continue; \
+		[[ $$name != berth-seccomp ]] || continue; \
 		$(BUILD) -o "bin/$$name" "./$$dir"; \
 		! readelf -lW "bin/$$name" | grep -q ' INTERP ' || { echo "bin/$$name is not static" >&2; exit 1; }; \
 		echo "built bin/$$name ($$(du -h --apparent-size "bin/$$name" | cut -f1))"; \

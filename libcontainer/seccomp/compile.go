@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build cgo
+
 package seccomp
 
 import (
@@ -13,24 +15,6 @@ import (
 	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
-
-// maxInstructions is the kernel's limit for one program, BPF_MAXINSNS.
-const maxInstructions = 4096
-
-// sizeofInstruction is sizeof(struct sock_filter).
-const sizeofInstruction = 8
-
-// Filter is what seccomp(2) needs to load a profile.
-type Filter struct {
-	// BPF is an array of struct sock_filter in native byte order.
-	BPF []byte
-	// Flags are SECCOMP_FILTER_FLAG_* for SECCOMP_SET_MODE_FILTER, with
-	// NEW_LISTENER when Listener is set.
-	Flags uint
-	// Listener says that seccomp(2) returns a descriptor for the agent at
-	// listenerPath (SendListener).
-	Listener bool
-}
 
 // Compile translates a profile for this machine and kernel. The warnings name
 // system calls that neither libseccomp nor we know; their rules are left out,

@@ -9,7 +9,6 @@ import (
 	"runtime"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	libseccomp "github.com/seccomp/libseccomp-golang"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,10 +22,10 @@ type key [sha256.Size]byte
 // keyOf hashes an encoding that is made for it: encoding/json would take longer
 // than all the rest of a hit, and does not tell no flags from an empty list.
 func keyOf(s *specs.LinuxSeccomp, kernel []byte) key {
-	major, minor, micro := libseccomp.GetLibraryVersion() // Go variables, no call to C
 	e := make(encoder, 0, 16<<10)
 	e.text(runtime.GOARCH)
-	e.number(generation, uint64(major), uint64(minor), uint64(micro))
+	e.number(generation)
+	e.text(Version())
 	e.text(string(kernel))
 	e.profile(s)
 	return sha256.Sum256(e)

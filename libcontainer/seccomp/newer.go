@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build cgo
+
 package seccomp
 
 import specs "github.com/opencontainers/runtime-spec/specs-go"

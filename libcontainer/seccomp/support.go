@@ -1,26 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build cgo
+
 package seccomp
 
 import (
 	"fmt"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	libseccomp "github.com/seccomp/libseccomp-golang"
 )
-
-// Features is what `features` says about seccomp. The lists come from the
-// tables that profiles are read with.
-type Features struct {
-	// Version is libseccomp's, e.g. "2.5.4".
-	Version   string
-	Actions   []specs.LinuxSeccompAction
-	Operators []specs.LinuxSeccompOperator
-	Archs     []specs.Arch
-	// KnownFlags are those that a config may name, SupportedFlags those that
-	// this kernel takes.
-	KnownFlags, SupportedFlags []specs.LinuxSeccompFlag
-}
 
 // Support says what Compile can do here. An architecture that libseccomp is too
 // old for is left out.
