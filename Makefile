@@ -19,7 +19,7 @@ DESTDIR ?=
 TAGS    := netgo,osusergo,urfave_cli_no_template
 VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) \
 	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)
-BUILD    = CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
+BUILD    = GOEXPERIMENT=jsonv2 CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
 .PHONY: help build test test-unit lint golden integration conformance bench fuzz demo install clean

@@ -29,16 +29,34 @@ func Load(bundle string) (*specs.Spec, error) {
 	return LoadFile(filepath.Join(bundle, "config.json"))
 }
 
+// document is specs.Spec without the platforms that we are not: encoding/json
+// prepares itself for every type that it could meet, which takes longer than
+// decoding.
+type document struct {
+	Version     string            `json:"ociVersion"`
+	Process     *specs.Process    `json:"process"`
+	Root        *specs.Root       `json:"root"`
+	Hostname    string            `json:"hostname"`
+	Domainname  string            `json:"domainname"`
+	Mounts      []specs.Mount     `json:"mounts"`
+	Hooks       *specs.Hooks      `json:"hooks"`
+	Annotations map[string]string `json:"annotations"`
+	Linux       *specs.Linux      `json:"linux"`
+}
+
 // LoadFile reads a config from a file of any name.
 func LoadFile(path string) (*specs.Spec, error) {
-	var s specs.Spec
-	if err := decode(path, &s); err != nil {
+	var d document
+	if err := decode(path, &d); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, fmt.Errorf("JSON specification file %s not found: %w", path, unix.ENOENT)
 		}
 		return nil, err
 	}
-	return &s, nil
+	return &specs.Spec{
+		Version: d.Version, Process: d.Process, Root: d.Root, Hostname: d.Hostname, Domainname: d.Domainname,
+		Mounts: d.Mounts, Hooks: d.Hooks, Annotations: d.Annotations, Linux: d.Linux,
+	}, nil
 }
 
 // LoadProcess reads a process.json, as exec --process takes it.
