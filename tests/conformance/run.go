@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,6 +49,9 @@ func (s *suite) run(o options, runtimes []rig.Runtime, dir string) *results {
 		for _, r := range runtimes {
 			job := func() {
 				got := s.one(o, r, program, dir)
+				for n := 1; n < attempts && !got.ok() && racy(program); n++ {
+					got = s.one(o, r, program, filepath.Join(dir, "again", strconv.Itoa(n)))
+				}
 				lock.Lock()
 				defer lock.Unlock()
 				res.outcomes[program][r.Name] = got
@@ -62,6 +66,16 @@ func (s *suite) run(o options, runtimes []rig.Runtime, dir string) *results {
 	inParallel(o.workers, together)
 	inParallel(1, alone)
 	return res
+}
+
+// attempts is how often a racy program may run until it passes.
+const attempts = 3
+
+// racy says whether a program's verdict depends on chance, on every runtime:
+// poststart compares what the payload's shell and the hook's shell wrote first,
+// and hooks that do not read their state give crun 1.8.1 a broken pipe.
+func racy(program string) bool {
+	return strings.HasPrefix(program, "poststart") || strings.HasPrefix(program, "poststop")
 }
 
 func inParallel(workers int, jobs []func()) {

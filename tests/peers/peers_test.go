@@ -3,6 +3,7 @@
 package peers
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -88,11 +89,13 @@ func openToAll(t *testing.T, bundle string) {
 // report runs the bundle as an engine does and returns what the payload saw.
 func report(t *testing.T, r rig.Runtime, bundle string) map[string]string {
 	t.Helper()
-	out, err := Observe(r, bundle, "peer")
+	// Each runtime has an id of its own: they would share one session keyring.
+	id := "peer-" + r.Name
+	out, err := Observe(r, bundle, id)
 	if err != nil {
 		t.Fatalf("%s: %v", r.Name, err)
 	}
-	flat, err := flatten(out)
+	flat, err := flatten(bytes.ReplaceAll(out, []byte(id), []byte("peer")))
 	if err != nil {
 		t.Fatalf("%s: %v", r.Name, err)
 	}
