@@ -13,6 +13,10 @@ import (
 // checkLabels refuses labels that no security module would apply.
 func (c *creation) checkLabels() error {
 	p := c.cfg.Process
+	if c.cfg.MountLabel != "" && !lsm.SELinuxEnabled() {
+		c.warn("linux.mountLabel: SELinux is not enabled, the label is not set")
+		c.cfg.MountLabel = ""
+	}
 	return lsm.Check(p.AppArmorProfile, p.SELinuxLabel)
 }
 

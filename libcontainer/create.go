@@ -195,7 +195,7 @@ func (c *creation) create() error {
 	}
 	c.driver.child.Close()
 	if c.o.Start {
-		return poststart(c.rec)
+		return poststart(c.rec, c.o.Warn)
 	}
 	return nil
 }
@@ -216,6 +216,12 @@ func (c *creation) record() error {
 	}
 	for _, ns := range c.cfg.Namespaces {
 		c.rec.Namespaces = append(c.rec.Namespaces, state.Namespace{Type: string(ns.Type), Path: ns.Path})
+	}
+	if len(c.cfg.Mounts) > 0 && !c.cfg.Namespaces.Has(config.MountNS) {
+		c.rec.HostMounts = true
+		if c.rec.RootfsMount, err = mountID(c.cfg.Rootfs); err != nil {
+			return err
+		}
 	}
 	if err := c.store.Save(c.o.ID, c.rec); err != nil {
 		return err
@@ -319,8 +325,10 @@ func passConsole(m boot.Message, socket string, console func(*os.File) error) er
 // wait for start, or go on.
 func (c *creation) ready(plan.Step, boot.Message) ([]byte, error) {
 	pid := c.driver.pid
-	if err := setRlimits(pid, c.cfg.Process.Rlimits); err != nil {
-		return nil, err
+	if !c.plan.OwnRlimits {
+		if err := setRlimits(pid, c.cfg.Process.Rlimits); err != nil {
+			return nil, err
+		}
 	}
 	start, err := procfs.StartTime(pid)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 const deleteWait = 10 * time.Second
 
 // Delete removes a stopped or created container; with force, any.
-func (c *Container) Delete(force bool) error {
+func (c *Container) Delete(force bool, warn func(string)) error {
 	status, err := c.Status()
 	if err != nil && !force {
 		return err
@@ -31,12 +31,12 @@ func (c *Container) Delete(force bool) error {
 	default:
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.rec.ID, status)
 	}
-	return destroy(c.store, c.rec, nil)
+	return destroy(c.store, c.rec, warn)
 }
 
 // ForceDelete removes whatever there is of a container, also what a killed
 // create left; nothing is success.
-func ForceDelete(root, id string) error {
+func ForceDelete(root, id string, warn func(string)) error {
 	if err := state.ValidateID(id); err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func ForceDelete(root, id string) error {
 		// A record that cannot be read names nothing to clean.
 		return store.Remove(id)
 	}
-	return destroy(store, rec, nil)
+	return destroy(store, rec, warn)
 }
 
 // destroy ends all processes and removes all traces. Everything is tried; the
@@ -59,6 +59,7 @@ func destroy(store state.Store, rec *state.Record, warn func(string)) error {
 	if err := endProcesses(rec); err != nil {
 		return err
 	}
+	errs = append(errs, detachHostMounts(rec))
 	m, err := managerOf(rec)
 	if err == nil {
 		err = m.Remove()
@@ -74,8 +75,36 @@ func destroy(store state.Store, rec *state.Record, warn func(string)) error {
 	return poststop(rec, warn)
 }
 
+// detachHostMounts removes the mounts of a container without mount namespace:
+// the bind mount of the rootfs that carries them all.
+func detachHostMounts(rec *state.Record) error {
+	if !rec.HostMounts {
+		return nil
+	}
+	id, err := mountID(rec.Rootfs)
+	if errors.Is(err, unix.ENOENT) || err == nil && id == rec.RootfsMount {
+		return nil // never made, or gone
+	}
+	if err != nil {
+		return err
+	}
+	if err := unix.Unmount(rec.Rootfs, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+		return fmt.Errorf("umount %s: %w", rec.Rootfs, err)
+	}
+	return nil
+}
+
+// mountID is the id of the topmost mount at path.
+func mountID(path string) (uint64, error) {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_MNT_ID, &st); err != nil {
+		return 0, fmt.Errorf("statx %s: %w", path, err)
+	}
+	return st.Mnt_id, nil
+}
+
 // poststop runs the poststop hooks, all of them; the spec makes their errors
-// warnings, and the last one is returned like runc's.
+// warnings, and the life cycle goes on as if they had succeeded.
 func poststop(rec *state.Record, warn func(string)) error {
 	if len(rec.Poststop) == 0 {
 		return nil
@@ -84,16 +113,14 @@ func poststop(rec *state.Record, warn func(string)) error {
 	if err != nil {
 		return err
 	}
-	var last error
 	for i, h := range rec.Poststop {
 		if err := hook.Run(fmt.Sprintf("hooks.poststop[%d]", i), h, st); err != nil {
-			last = fmt.Errorf("error running %w", err)
 			if warn != nil {
-				warn(last.Error())
+				warn(fmt.Sprintf("error running %v", err))
 			}
 		}
 	}
-	return last
+	return nil
 }
 
 // endProcesses kills init and everything else in the container's cgroup, and

@@ -5,6 +5,7 @@ package libcontainer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -59,7 +60,7 @@ func describe(p *plan.Plan, in *plan.Input, f *boot.Failure) *BootError {
 	e.hint = hint(op, f.Errno)
 	process := in.Config.Process
 	switch {
-	case f.Op == p.CwdOp && p.CwdOp != 0:
+	case slices.Contains(p.CwdOps, f.Op):
 		e.Text = fmt.Sprintf("process.cwd %q: current working directory is outside of container mount namespace root -- possible container breakout detected", process.Cwd)
 	case op.Phase == "probe" && f.Op != p.LookOp, f.Op == p.ExecOp && p.ExecOp != 0:
 		e.Text = executableText(process.Args[0], f.Errno)

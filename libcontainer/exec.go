@@ -214,8 +214,10 @@ func (e *execution) openFiles(groups []*os.File) ([]*os.File, error) {
 
 func (e *execution) ready(plan.Step, boot.Message) ([]byte, error) {
 	pid := e.driver.pid
-	if err := setRlimits(pid, e.o.Process.Rlimits); err != nil {
-		return nil, err
+	if !e.driver.plan.OwnRlimits {
+		if err := setRlimits(pid, e.o.Process.Rlimits); err != nil {
+			return nil, err
+		}
 	}
 	if err := sendPidfd(e.o.PidfdSocket, "setns", pid); err != nil {
 		return nil, err

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"berth/internal/pidfd"
 	"berth/internal/sdnotify"
+	"berth/libcontainer/hook"
 	"berth/libcontainer/state"
 )
 
@@ -19,6 +21,8 @@ type StartOptions struct {
 	// NotifySocket is the host's $NOTIFY_SOCKET; the container's readiness is
 	// passed on to it. "" for none.
 	NotifySocket string
+	// Warn gets what goes wrong without failing start; may be nil.
+	Warn func(msg string)
 }
 
 // Start lets a created container's init execute the payload.
@@ -45,7 +49,7 @@ func (c *Container) Start(o StartOptions) error {
 	if err := c.release(); err != nil {
 		return err
 	}
-	if err := poststart(c.rec); err != nil {
+	if err := poststart(c.rec, o.Warn); err != nil {
 		return err
 	}
 	if proxy != nil {
@@ -86,18 +90,47 @@ func (c *Container) release() error {
 	if _, err := unix.Write(fd, []byte{0}); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
+	if len(c.rec.Poststart) > 0 {
+		return awaitExec(fd)
+	}
 	return nil
 }
 
+// awaitExec waits until init has executed the payload, or has ended: it keeps
+// its end of the fifo, close-on-exec, until then. poststart comes after that.
+func awaitExec(fd int) error {
+	fds := []unix.PollFd{{Fd: int32(fd)}} // POLLERR, nobody reads, is always asked for
+	for {
+		_, err := unix.Poll(fds, -1)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("wait for execve: poll: %w", err)
+		}
+		return nil
+	}
+}
+
 // poststart runs the poststart hooks; a failure ends the container, as
-// runtime-spec 1.3 wants it.
-func poststart(rec *state.Record) error {
+// runtime-spec 1.3 wants it. In a config of 1.0 it is a warning, and the
+// remaining hooks run, as that version has it.
+func poststart(rec *state.Record, warn func(string)) error {
 	if len(rec.Poststart) == 0 {
 		return nil
 	}
 	st, err := hookState(rec, "running", rec.InitPid)
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(rec.OCIVersion, "1.0.") {
+		for i, h := range rec.Poststart {
+			err := hook.Run(fmt.Sprintf("hooks.poststart[%d]", i), h, st)
+			if err != nil && warn != nil {
+				warn(fmt.Sprintf("error running %v", err))
+			}
+		}
+		return nil
 	}
 	if err := runHooks("poststart", rec.Poststart, st); err != nil {
 		_ = killInit(rec, unix.SIGKILL)

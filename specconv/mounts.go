@@ -17,7 +17,10 @@ import (
 
 func (c *converter) mounts() error {
 	if len(c.spec.Mounts) > 0 && !c.out.Namespaces.Has(config.MountNS) {
-		return errors.New("mounts: need a mount namespace, mounting would change the host; add one to linux.namespaces")
+		if c.o.Rootless {
+			return errors.New("mounts: need a mount namespace; add one to linux.namespaces")
+		}
+		c.warn("mounts: there is no mount namespace, so they are made on the host, below root.path, until delete")
 	}
 	for i := range c.spec.Mounts {
 		m, err := c.mount(i, &c.spec.Mounts[i])
@@ -47,6 +50,10 @@ func (c *converter) mount(i int, s *specs.Mount) (config.Mount, error) {
 	}
 	if m.Bind {
 		m.Type = "bind"
+		if len(m.Data) > 0 && !m.Remount { // mount(2) ignores them, and so do runc and crun
+			c.warn("mounts[%d].options: %q: a bind mount takes no options of a filesystem", i, strings.Join(m.Data, ","))
+		}
+		m.Data = nil
 	}
 	if err := c.idmap(&m, s); err != nil {
 		return m, err
@@ -143,8 +150,6 @@ func checkMount(m *config.Mount) error {
 		return errors.New("source: must be set for a bind mount")
 	case !m.Bind && !m.Remount && m.Type == "":
 		return errors.New("type: must be set")
-	case m.Bind && len(m.Data) > 0:
-		return fmt.Errorf("options: %q: a bind mount takes no options of a filesystem", strings.Join(m.Data, ","))
 	case m.CopyUp && m.Type != "tmpfs":
 		return errors.New("options: tmpcopyup is for tmpfs alone")
 	case m.Destination == "/proc" && !m.Remount && m.Type != "proc" && !(m.Bind && filepath.Clean(m.Source) == "/proc"):

@@ -27,17 +27,17 @@ func (c *deleteCommand) run(e *env, args []string) (int, error) {
 	if c.regex {
 		return 0, each(e, args[0], func(id string, container *libcontainer.Container) error {
 			if c.force {
-				return libcontainer.ForceDelete(root, id)
+				return libcontainer.ForceDelete(root, id, e.log.warn)
 			}
-			return container.Delete(false)
+			return container.Delete(false, e.log.warn)
 		})
 	}
 	if c.force {
-		return 0, libcontainer.ForceDelete(root, args[0])
+		return 0, libcontainer.ForceDelete(root, args[0], e.log.warn)
 	}
 	container, err := libcontainer.Load(root, args[0])
 	if err != nil {
 		return 1, err
 	}
-	return 0, container.Delete(false)
+	return 0, container.Delete(false, e.log.warn)
 }

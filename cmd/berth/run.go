@@ -65,7 +65,7 @@ func (c *runCommand) attend(e *env, o libcontainer.CreateOptions) (int, error) {
 	}
 	if !c.keep {
 		defer func() {
-			if err := container.Delete(true); err != nil {
+			if err := container.Delete(true, e.log.warn); err != nil {
 				e.log.warn("cannot delete the container: " + err.Error())
 			}
 		}()

@@ -18,7 +18,7 @@ func (*startCommand) run(e *env, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return 0, container.Start(libcontainer.StartOptions{NotifySocket: os.Getenv("NOTIFY_SOCKET")})
+	return 0, container.Start(libcontainer.StartOptions{NotifySocket: os.Getenv("NOTIFY_SOCKET"), Warn: e.log.warn})
 }
 
 // load finds a container by its id.

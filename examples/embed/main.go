@@ -48,7 +48,7 @@ func run(bundle, id string) (status int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, container.Delete(true)) }()
+	defer func() { err = errors.Join(err, container.Delete(true, nil)) }()
 	process, err := container.Init()
 	if err != nil {
 		return 0, err

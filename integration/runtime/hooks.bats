@@ -147,6 +147,7 @@ failing() {
 	lacks crun "1.8 only warns"
 	lacks runc 1.2 "1.1 runs poststart at create"
 	failing poststart
+	update_config '.ociVersion = "1.3.0"' # in 1.0 it is a warning
 	set_args sleep 1000
 	create_ct
 	try start_ct

@@ -58,6 +58,8 @@ const (
 	Prctl
 	Prlimit64
 	Read
+	RtSigaction
+	RtSigprocmask
 	SchedSetaffinity
 	SchedSetattr
 	Seccomp
@@ -153,6 +155,8 @@ var calls = [callCount]callInfo{
 	Prctl:            {name: "prctl", amd64: 157, arm64: 167, args: "ixxxx"},
 	Prlimit64:        {name: "prlimit64", amd64: 302, arm64: 261, args: "iiss"},
 	Read:             {name: "read", amd64: 0, arm64: 63, args: "fbi"},
+	RtSigaction:      {name: "rt_sigaction", amd64: 13, arm64: 134, args: "issi"},
+	RtSigprocmask:    {name: "rt_sigprocmask", amd64: 14, arm64: 135, args: "issi"},
 	SchedSetaffinity: {name: "sched_setaffinity", amd64: 203, arm64: 122, args: "iis"},
 	SchedSetattr:     {name: "sched_setattr", amd64: 314, arm64: 274, args: "isi"},
 	Seccomp:          {name: "seccomp", amd64: 317, arm64: 277, args: "ixs"},

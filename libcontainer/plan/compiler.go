@@ -34,15 +34,17 @@ type compiler struct {
 	cwdFail  boot.Word
 	sent     boot.Word // cell for the descriptor of a message with a file
 
-	leaks    *boot.Op  // closes what lies above our descriptors (Linux 5.10)
-	deferred []func()  // attributes that wait until the devices are there
-	found    boot.Word // address of the executable's path
-	apparmor boot.Word // files that take a label
-	selinux  boot.Word
-	output   int       // descriptor that collects what hooks print
-	statfs   boot.Addr // buffer for fstatfs
-	statx    boot.Addr // buffer for statx
-	err      error
+	leaks    *boot.Op // closes what lies above our descriptors (Linux 5.10)
+	deferred []func() // attributes that wait until the devices are there
+	// repropagate are propagation types that wait until the pivot.
+	repropagate []func()
+	found       boot.Word // address of the executable's path
+	apparmor    boot.Word // files that take a label
+	selinux     boot.Word
+	output      int       // descriptor that collects what hooks print
+	statfs      boot.Addr // buffer for fstatfs
+	statx       boot.Addr // buffer for statx
+	err         error
 }
 
 // answerSize is the size of the buffer for answers, in bytes.

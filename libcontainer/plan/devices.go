@@ -68,7 +68,7 @@ func (c *compiler) ownsDev() bool {
 			own = !m.Bind
 		}
 	}
-	return own && c.cfg.Namespaces.Has(config.MountNS)
+	return own
 }
 
 // device makes one node, or binds the host's where mknod is not allowed: in

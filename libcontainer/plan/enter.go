@@ -42,10 +42,21 @@ func (c *compiler) enter() {
 			closed.Skip(unix.EBADF)
 		}
 	}
+	c.signals()
 	c.affinities()
 	if c.proc != nil && c.proc.OOMScoreAdj != nil {
 		b.At("process.oomScoreAdj")
 		c.writeFile(unix.AT_FDCWD, "/proc/self/oom_score_adj", strconv.Itoa(*c.proc.OOMScoreAdj))
+	}
+}
+
+// signals undoes what we may have inherited: a blocked signal, or an ignored
+// one, e.g. from nohup. Go's runtime handles all others, and execve resets those.
+func (c *compiler) signals() {
+	c.b.At("signals")
+	c.b.Do(boot.RtSigprocmask, unix.SIG_SETMASK, make([]byte, 8), 0, 8)
+	for _, s := range []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU} {
+		c.b.Do(boot.RtSigaction, int(s), make([]byte, 32), 0, 8) // SIG_DFL is 0
 	}
 }
 
@@ -265,8 +276,11 @@ func (c *compiler) keyring() {
 	if c.in.NoNewKeyring {
 		return
 	}
-	const join, setperm = 1, 5     // KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM
-	const permissions = 0x3f0b0000 // possessor all; user view, read, search
+	const join, setperm = 1, 5 // KEYCTL_JOIN_SESSION_KEYRING, KEYCTL_SETPERM
+	permissions := 0x3f1b0000  // possessor all; user view, read, search, link
+	if c.cfg.Namespaces.Has(config.UserNS) || c.in.Exec != nil && c.in.Exec.UserNS {
+		permissions = 0x3f130008 // there it is the others who must be able to search, as in runc
+	}
 	done := c.b.Label()
 	key := c.b.Word("keyring")
 	c.b.At("session keyring")

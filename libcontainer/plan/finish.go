@@ -130,21 +130,43 @@ func (c *compiler) enterCwd() {
 	b.Place(enter)
 	b.Set(c.cwdFail, 1)
 	b.Place(done)
+	if c.seccompEarly() {
+		// The filter may deny getcwd(2), so what was entered is checked before it.
+		later := b.Label()
+		b.JumpIfEqual(c.cwdFail.Addr(), 0xffffffff, 1, later)
+		c.insideRoot()
+		b.Place(later)
+	}
 }
+
+// seccompEarly says whether the filter is loaded before the user is dropped.
+func (c *compiler) seccompEarly() bool { return !c.proc.NoNewPrivileges && c.in.Filter != nil }
 
 // checkCwd makes sure that the working directory is one of the container's
 // (CVE-2024-21626): getcwd(2) says "(unreachable)" otherwise.
 func (c *compiler) checkCwd() {
 	b := c.b
 	b.At("process.cwd " + c.proc.Cwd)
-	entered, inside := b.Label(), b.Label()
-	b.JumpIfEqual(c.cwdFail.Addr(), 0xffffffff, 0, entered)
+	entered, done := b.Label(), b.Label()
+	after := entered
+	if c.seccompEarly() {
+		after = done
+	}
+	b.JumpIfEqual(c.cwdFail.Addr(), 0xffffffff, 0, after)
 	b.Do(boot.Chdir, c.proc.Cwd)
 	b.Place(entered)
+	c.insideRoot()
+	b.Place(done)
+}
+
+// insideRoot ends the program if the working directory is outside the root.
+func (c *compiler) insideRoot() {
+	b := c.b
+	inside := b.Label()
 	cwd := b.Buffer("cwd", 4096)
 	b.Do(boot.Getcwd, cwd, 4096)
 	b.JumpIfEqual(cwd, 0xff, '/', inside)
-	c.plan.CwdOp = b.Len()
+	c.plan.CwdOps = append(c.plan.CwdOps, b.Len())
 	b.Fail(int(unix.ENOENT))
 	b.Place(inside)
 }

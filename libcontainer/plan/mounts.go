@@ -93,7 +93,9 @@ func (c *compiler) filesystem(m *config.Mount, path string) {
 	c.closeWord(dst)
 	c.shape(m, w)
 	if !late {
-		c.closeWord(w)
+		if !c.keepPropagation(m, w) {
+			c.closeWord(w)
+		}
 		return
 	}
 	origin := b.Origin()
@@ -255,6 +257,9 @@ func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 		c.remountOld(w, m.Set)
 	}
 	c.shape(m, w)
+	if c.keepPropagation(m, w) {
+		return
+	}
 	if facts.ParentTree {
 		b.Do(boot.Close, w)
 	} else {
@@ -293,6 +298,24 @@ func (c *compiler) shape(m *config.Mount, w boot.Word) {
 	for _, p := range m.Propagation {
 		c.propagate(w, p)
 	}
+}
+
+// keepPropagation keeps a mount's descriptor if a recursive rootfsPropagation,
+// which can be applied to the new root only after the pivot, would undo the
+// propagation that the mount itself asks for.
+func (c *compiler) keepPropagation(m *config.Mount, w boot.Word) bool {
+	if len(m.Propagation) == 0 || c.cfg.RootPropagation&unix.MS_REC == 0 || !c.host.MountSetattr() {
+		return false
+	}
+	origin := c.b.Origin()
+	c.repropagate = append(c.repropagate, func() {
+		c.b.At(origin)
+		for _, p := range m.Propagation {
+			c.propagate(w, p)
+		}
+		c.b.Do(boot.Close, w)
+	})
+	return true
 }
 
 // remount changes what is mounted at the destination.

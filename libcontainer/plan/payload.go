@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/boot"
+	"berth/libcontainer/config"
 )
 
 // ProbeSize is how much of the executable the parent looks at, in bytes.
@@ -119,8 +120,25 @@ func (c *compiler) listener() {
 // ready is the last barrier: the parent records the state and answers, with
 // the state for the startContainer hooks if there are any.
 func (c *compiler) ready() {
+	c.ownRlimits()
 	c.b.At("ready")
 	c.barrier(Step{Kind: StepReady})
+}
+
+// ownRlimits sets the resource limits from within if the parent cannot:
+// prlimit(2) on a process of another user needs CAP_SYS_RESOURCE. Lowering our
+// own needs nothing. Over a user namespace of ours the parent always has it.
+func (c *compiler) ownRlimits() {
+	user := c.cfg.Namespaces.Has(config.UserNS) || c.in.Exec != nil && c.in.Exec.UserNS
+	if user || c.host.Permitted&(1<<unix.CAP_SYS_RESOURCE) != 0 {
+		return
+	}
+	c.plan.OwnRlimits = true
+	for _, r := range c.proc.Rlimits {
+		c.b.At("process.rlimits: " + r.Name)
+		limit := binary.LittleEndian.AppendUint64(nil, r.Soft)
+		c.b.Do(boot.Prlimit64, 0, r.Resource, binary.LittleEndian.AppendUint64(limit, r.Hard), 0)
+	}
 }
 
 // waitForStart waits for the byte that `start` writes to the fifo. The parent
@@ -134,7 +152,7 @@ func (c *compiler) waitForStart() {
 	fifo := c.file(File{Kind: FileFifo})
 	b.Do(boot.Close, b.Control())
 	b.Do(boot.Read, fifo, b.Buffer("start", 8), 1)
-	b.Do(boot.Close, fifo)
+	// It stays open until execve closes it, which is how `start` sees that.
 }
 
 // exec executes the payload. After `start` nobody listens to a failure, so

@@ -155,10 +155,13 @@ type Plan struct {
 	TwoStage bool
 	// Candidates are the paths that argv[0] is looked for at.
 	Candidates []string
-	// ExecOp, LookOp and CwdOp are the indices of the operations that execute
+	// ExecOp, LookOp and CwdOps are the indices of the operations that execute
 	// the payload, open it for the parent, and find the working directory
 	// outside the root: their failures have texts that engines match.
-	ExecOp, LookOp, CwdOp int
+	ExecOp, LookOp int
+	CwdOps         []int
+	// OwnRlimits: the image sets the resource limits, not the parent.
+	OwnRlimits bool
 	// Warnings name what is ignored or degraded.
 	Warnings []string
 }

@@ -226,13 +226,14 @@ func TestRecursiveAttributeNeedsLinux512(t *testing.T) {
 	}
 }
 
-func TestMountsNeedAMountNamespace(t *testing.T) {
+func TestMountsOnTheHostRefuseItsRoot(t *testing.T) {
 	in := &Input{ID: "web", Host: modern(), Config: with(func(c *config.Container) {
 		c.Namespaces = nil
+		c.Rootfs = "/"
 		c.Mounts = []config.Mount{{Destination: "/x", Type: "tmpfs"}}
 	})}
 	_, err := Compile(in, boot.AMD64)
-	const want = "mounts: there is no mount namespace, and mounting would change the host; add one to linux.namespaces"
+	const want = "mounts: there is no mount namespace, and root.path is the host's root; add one to linux.namespaces"
 	if err == nil || err.Error() != want {
 		t.Errorf("error = %v, want %q", err, want)
 	}

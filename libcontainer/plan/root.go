@@ -44,6 +44,12 @@ func (c *compiler) root() {
 	if c.cfg.MountLabel != "" {
 		b.At("linux.mountLabel")
 	}
+	c.bindRoot()
+}
+
+// bindRoot attaches a copy of the rootfs's mounts on top of it.
+func (c *compiler) bindRoot() {
+	b := c.b
 	at := b.Word("rootfs directory")
 	b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(at)
 	b.Do(boot.OpenTree, at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).Into(c.rootfd)
@@ -51,16 +57,23 @@ func (c *compiler) root() {
 	c.closeWord(at)
 }
 
-// rootWithoutNamespace opens the rootfs for a bare chroot. Mounting would
-// change the host, so nothing that mounts is accepted.
+// rootWithoutNamespace opens the rootfs for a bare chroot. The config's mounts
+// are made on the host then, as the spec has it, but on a bind mount of the
+// rootfs, which delete detaches with all that is on it.
 func (c *compiler) rootWithoutNamespace() {
 	switch {
-	case len(c.cfg.Mounts) > 0:
-		c.fail("mounts: there is no mount namespace, and mounting would change the host; add one to linux.namespaces")
+	case len(c.cfg.Mounts) > 0 && c.cfg.Rootfs == "/":
+		c.fail("mounts: there is no mount namespace, and root.path is the host's root; add one to linux.namespaces")
 	case c.cfg.ReadonlyRoot:
 		c.fail("root.readonly: there is no mount namespace, and remounting would change the host; add one to linux.namespaces")
 	case len(c.cfg.MaskedPaths)+len(c.cfg.ReadonlyPaths) > 0:
 		c.fail("linux.maskedPaths, linux.readonlyPaths: there is no mount namespace; add one to linux.namespaces")
+	}
+	if len(c.cfg.Mounts) > 0 {
+		c.bindRoot()
+		// What the host's mount below is shared with gets the bind, but not what is on it.
+		c.propagate(c.rootfd, unix.MS_PRIVATE|unix.MS_REC)
+		return
 	}
 	c.b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(c.rootfd)
 }
@@ -107,6 +120,9 @@ func (c *compiler) pivot() {
 	if p := c.cfg.RootPropagation; p != 0 && c.cfg.Namespaces.Has(config.MountNS) {
 		b.At("linux.rootfsPropagation")
 		b.Do(boot.Mount, 0, "/", 0, p, 0)
+		for _, again := range c.repropagate {
+			again()
+		}
 	}
 }
 

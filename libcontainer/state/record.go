@@ -39,6 +39,12 @@ type Record struct {
 	NoPivot      bool `json:"no_pivot,omitempty"`
 	NoNewKeyring bool `json:"no_new_keyring,omitempty"`
 
+	// HostMounts: there is no mount namespace, and the config's mounts lie on a
+	// bind mount of Rootfs. RootfsMount is the id of the mount that was there
+	// before, statx(2).
+	HostMounts  bool   `json:"host_mounts,omitempty"`
+	RootfsMount uint64 `json:"rootfs_mount,omitempty"`
+
 	// CgroupPaths is the cgroup package's to define.
 	CgroupPaths  json.RawMessage `json:"cgroup_paths,omitempty"`
 	CgroupDriver string          `json:"cgroup_driver,omitempty"`
