@@ -97,6 +97,9 @@ func (c *creation) prepare() error {
 	if err := c.checkLabels(); err != nil {
 		return err
 	}
+	if err := c.checkJoined(); err != nil {
+		return err
+	}
 	c.notifyMount()
 	root, err := inroot.Open(c.cfg.Rootfs)
 	if err != nil {

@@ -16,6 +16,9 @@ func (c *converter) cgroup() error {
 	if out.Driver == "" {
 		out.Driver = config.CgroupFS
 	}
+	if strings.ContainsAny(l.CgroupsPath, "\n\x00") {
+		return fmt.Errorf("linux.cgroupsPath: %q contains a newline or a NUL byte", l.CgroupsPath)
+	}
 	for _, part := range strings.Split(l.CgroupsPath, "/") {
 		if part == ".." {
 			return fmt.Errorf("linux.cgroupsPath: %q must not contain \"..\"", l.CgroupsPath)
@@ -51,11 +54,18 @@ func (c *converter) resources() error {
 		}
 	}
 	for i, d := range r.Devices {
-		if d.Type != "" && !strings.Contains("abc", d.Type) {
+		if d.Type != "" && (len(d.Type) != 1 || !strings.Contains("abc", d.Type)) {
 			return fmt.Errorf("linux.resources.devices[%d].type: unknown type %q", i, d.Type)
 		}
 		if strings.Trim(d.Access, "rwm") != "" {
 			return fmt.Errorf("linux.resources.devices[%d].access: %q is not made of r, w and m", i, d.Access)
+		}
+	}
+	if r.Network != nil {
+		for i, p := range r.Network.Priorities {
+			if !deviceName(p.Name) {
+				return fmt.Errorf("linux.resources.network.priorities[%d].name: invalid network device name %q", i, p.Name)
+			}
 		}
 	}
 	if m := r.Memory; m != nil {

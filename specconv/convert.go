@@ -42,7 +42,8 @@ func (c *converter) warn(format string, args ...any) {
 // Convert checks a config and returns the intent behind it, and warnings for
 // what it ignores. It is pure.
 func Convert(spec *specs.Spec, o Options) (*config.Container, []string, error) {
-	c := &converter{o: o, spec: spec, out: &config.Container{
+	own := *spec // the caller's stays as it is
+	c := &converter{o: o, spec: &own, out: &config.Container{
 		OCIVersion: spec.Version, Bundle: o.Bundle, NoPivot: o.NoPivot, Rootless: o.Rootless,
 		Hostname: spec.Hostname, Domainname: spec.Domainname, Annotations: spec.Annotations,
 	}}
@@ -69,7 +70,7 @@ func (c *converter) version() error {
 	}
 	major, rest, ok := strings.Cut(v, ".")
 	minor, _, ok2 := strings.Cut(rest, ".")
-	if _, err := strconv.Atoi(minor); !ok || !ok2 || err != nil {
+	if _, err := strconv.ParseUint(minor, 10, 16); !ok || !ok2 || err != nil {
 		return fmt.Errorf("ociVersion: %q is not a version like 1.3.0", v)
 	}
 	if major != "1" {

@@ -5,6 +5,7 @@ package specconv
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,6 +28,10 @@ func (c *converter) devices() error {
 		d, err := device(&c.spec.Linux.Devices[i])
 		if err != nil {
 			return fmt.Errorf("linux.devices[%d].%w", i, err)
+		}
+		if d.Path == "/dev/ptmx" {
+			c.warn("linux.devices[%d]: ignored, /dev/ptmx is a link to the container's own devpts", i)
+			continue
 		}
 		d.Origin = fmt.Sprintf("linux.devices[%d]", i)
 		c.out.Devices = append(c.out.Devices, d)
@@ -66,6 +71,9 @@ func device(s *specs.LinuxDevice) (config.Device, error) {
 	if s.GID != nil {
 		d.GID = *s.GID
 	}
+	if d.UID == math.MaxUint32 || d.GID == math.MaxUint32 {
+		return d, fmt.Errorf("uid, gid: %d is no id", uint32(math.MaxUint32))
+	}
 	return d, nil
 }
 
@@ -95,6 +103,9 @@ func (c *converter) netDevices() error {
 			if !deviceName(n) {
 				return fmt.Errorf("linux.netDevices: invalid network device name %q", n)
 			}
+		}
+		if slices.ContainsFunc(c.out.NetDevices, func(o config.NetDevice) bool { return o.Name == d.Name }) {
+			return fmt.Errorf("linux.netDevices: two devices would be called %q", d.Name)
 		}
 		c.out.NetDevices = append(c.out.NetDevices, d)
 	}

@@ -4,7 +4,10 @@ package specconv
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -38,9 +41,14 @@ func (c *converter) hooks() error {
 			if !filepath.IsAbs(h.Path) {
 				return fmt.Errorf("%s.path: %q is not an absolute path", field, h.Path)
 			}
+			for _, s := range slices.Concat([]string{h.Path}, h.Args, h.Env) {
+				if strings.IndexByte(s, 0) >= 0 {
+					return fmt.Errorf("%s: %q contains a NUL byte", field, s)
+				}
+			}
 			if h.Timeout != nil {
-				if *h.Timeout <= 0 {
-					return fmt.Errorf("%s.timeout: must be greater than 0", field)
+				if *h.Timeout <= 0 || *h.Timeout > math.MaxInt32 {
+					return fmt.Errorf("%s.timeout: must be greater than 0 and less than 2^31 seconds", field)
 				}
 				out.Timeout = *h.Timeout
 			}

@@ -18,7 +18,6 @@ import (
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
-	"golang.org/x/sys/unix"
 )
 
 // maxConfig bounds the size of a config, in bytes.
@@ -26,6 +25,9 @@ const maxConfig = 10 << 20
 
 // Load reads config.json of a bundle.
 func Load(bundle string) (*specs.Spec, error) {
+	if _, err := os.Stat(bundle); err != nil {
+		return nil, fmt.Errorf("bundle: %w", err)
+	}
 	return LoadFile(filepath.Join(bundle, "config.json"))
 }
 
@@ -49,7 +51,8 @@ func LoadFile(path string) (*specs.Spec, error) {
 	var d document
 	if err := decode(path, &d); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("JSON specification file %s not found: %w", path, unix.ENOENT)
+			// Not the words of ENOENT: engines take them for a missing program.
+			return nil, fmt.Errorf("JSON specification file %s not found", path)
 		}
 		return nil, err
 	}

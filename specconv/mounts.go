@@ -42,8 +42,10 @@ func (c *converter) mount(i int, s *specs.Mount) (config.Mount, error) {
 	if !filepath.IsAbs(s.Destination) {
 		c.warn("mounts[%d].destination: %q is not absolute, taken as %q", i, s.Destination, m.Destination)
 	}
-	for _, word := range s.Options {
-		applyOption(&m, word)
+	for _, option := range s.Options {
+		for _, word := range splitOption(option) {
+			applyOption(&m, word)
+		}
 	}
 	if s.Type == "bind" && !m.Bind {
 		m.Bind = true
@@ -65,6 +67,15 @@ func (c *converter) mount(i int, s *specs.Mount) (config.Mount, error) {
 		m.Source = filepath.Join(c.o.Bundle, m.Source)
 	}
 	return m, nil
+}
+
+// splitOption splits an option that holds several, as mount(2) would have
+// split it: "size=64k,mode=700". A backslash or quotes keep a comma.
+func splitOption(option string) []string {
+	if !strings.Contains(option, ",") || strings.ContainsAny(option, `\\"`) {
+		return []string{option}
+	}
+	return strings.Split(option, ",")
 }
 
 // applyOption adds one word; of words that contradict each other, the later
@@ -117,6 +128,8 @@ func (c *converter) idmap(m *config.Mount, s *specs.Mount) error {
 		m.IDMap = &config.MountIDMap{}
 	}
 	switch {
+	case m.Remount:
+		return errors.New("options: a remount cannot be id-mapped")
 	case !m.Bind:
 		return errors.New("options: idmap is for bind mounts alone")
 	case c.o.Rootless:

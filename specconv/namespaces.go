@@ -56,6 +56,7 @@ func (c *converter) mappings() error {
 		return errors.New("linux.uidMappings, linux.gidMappings: given without a user namespace; add one to linux.namespaces")
 	case has && user.Path != "" && given:
 		c.warn("linux.uidMappings, linux.gidMappings: ignored, the user namespace is joined and has its own")
+		c.out.UIDMappings, c.out.GIDMappings = nil, nil
 	case has && user.Path == "" && len(l.UIDMappings) == 0:
 		return errors.New("linux.uidMappings: a new user namespace needs them")
 	case has && user.Path == "" && len(l.GIDMappings) == 0:
@@ -66,6 +67,9 @@ func (c *converter) mappings() error {
 
 func idMaps(field string, list []specs.LinuxIDMapping) ([]config.IDMap, error) {
 	var out []config.IDMap
+	if len(list) > 340 { // UID_GID_MAP_MAX_EXTENTS
+		return nil, fmt.Errorf("%s: %d lines, the kernel takes 340", field, len(list))
+	}
 	for i, m := range list {
 		end := func(first uint32) uint64 { return uint64(first) + uint64(m.Size) }
 		switch {
@@ -78,6 +82,9 @@ func idMaps(field string, list []specs.LinuxIDMapping) ([]config.IDMap, error) {
 			o := &out[j]
 			if uint64(o.ContainerID) < end(m.ContainerID) && uint64(m.ContainerID) < uint64(o.ContainerID)+uint64(o.Size) {
 				return nil, fmt.Errorf("%s[%d]: overlaps with [%d]", field, i, j)
+			}
+			if uint64(o.HostID) < end(m.HostID) && uint64(m.HostID) < uint64(o.HostID)+uint64(o.Size) {
+				return nil, fmt.Errorf("%s[%d].hostID: overlaps with [%d]", field, i, j)
 			}
 		}
 		out = append(out, config.IDMap{ContainerID: m.ContainerID, HostID: m.HostID, Size: m.Size})

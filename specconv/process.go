@@ -47,6 +47,9 @@ func (c *converter) process() error {
 
 // ConvertProcess checks a process, of create and of exec alike.
 func ConvertProcess(s *specs.Process, ctx ProcessContext) (*config.Process, []string, error) {
+	if s == nil {
+		return nil, nil, errors.New("process: must be set")
+	}
 	p := &config.Process{
 		Terminal: s.Terminal, Args: s.Args, Cwd: filepath.Clean(s.Cwd), Umask: 0o022,
 		UID: s.User.UID, GID: s.User.GID, AdditionalGIDs: s.User.AdditionalGids,
@@ -96,6 +99,9 @@ func user(p *config.Process, s *specs.Process, ctx ProcessContext) error {
 		return fmt.Errorf("process.user.gid: %d is unmapped, see linux.gidMappings", s.User.GID)
 	}
 	for i, g := range s.User.AdditionalGids {
+		if g == math.MaxUint32 {
+			return fmt.Errorf("process.user.additionalGids[%d]: %d is no id", i, g)
+		}
 		if !mapped(ctx.GIDMappings, g) {
 			return fmt.Errorf("process.user.additionalGids[%d]: %d is unmapped, see linux.gidMappings", i, g)
 		}
@@ -122,7 +128,7 @@ func environment(list []string) ([]string, error) {
 			return nil, fmt.Errorf("process.env[%d]: is not of the form NAME=VALUE", i)
 		}
 		if strings.ContainsRune(e, 0) {
-			return nil, fmt.Errorf("process.env[%d]: %s has a NUL byte", i, name)
+			return nil, fmt.Errorf("process.env[%d]: %q has a NUL byte", i, name)
 		}
 		if at, ok := place[name]; ok {
 			out[at] = e

@@ -46,6 +46,10 @@ func scheduler(s *specs.Scheduler) (*config.Scheduler, error) {
 		return nil, fmt.Errorf("process.scheduler.priority: %d is not between 0 and 99", s.Priority)
 	case !deadline && (s.Runtime != 0 || s.Deadline != 0 || s.Period != 0):
 		return nil, fmt.Errorf("process.scheduler: runtime, deadline and period are for SCHED_DEADLINE alone, not for %s", s.Policy)
+	case realtime && s.Priority == 0:
+		return nil, fmt.Errorf("process.scheduler.priority: %s needs one from 1 to 99", s.Policy)
+	case deadline && s.Deadline != 0 && s.Deadline < s.Runtime:
+		return nil, errors.New("process.scheduler.deadline: must not be less than runtime")
 	case deadline && s.Runtime == 0:
 		return nil, errors.New("process.scheduler.runtime: must be set for SCHED_DEADLINE")
 	}
@@ -104,6 +108,9 @@ func bitList(field, list string) ([]uint64, error) {
 	}
 	var mask []uint64
 	for _, part := range strings.Split(list, ",") {
+		if strings.TrimSpace(part) == "" {
+			continue // "0-3," is fine
+		}
 		first, last, isRange := strings.Cut(strings.TrimSpace(part), "-")
 		if !isRange {
 			last = first

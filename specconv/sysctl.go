@@ -34,6 +34,9 @@ func (c *converter) sysctls() error {
 		if err := c.allowSysctl(key, path); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(c.out.Sysctls, func(o config.Sysctl) bool { return o.Path == path }) {
+			return fmt.Errorf("linux.sysctl: %q is given twice, with dots and with slashes", key)
+		}
 		c.out.Sysctls = append(c.out.Sysctls, config.Sysctl{Key: key, Path: path, Value: list[key]})
 	}
 	return nil

@@ -4,7 +4,7 @@
 
 // Command berth-seccomp compiles a seccomp profile with libseccomp: one JSON
 // question on stdin, one JSON answer on stdout. It is part of berth itself,
-// which is built without cgo; see libcontainer/seccomp/helper.go.
+// which is built without cgo; see libcontainer/seccomp/compile_nocgo.go.
 package main
 
 import (

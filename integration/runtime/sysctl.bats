@@ -81,3 +81,12 @@ load helpers
 	[[ $(cat /proc/sys/vm/swappiness) != 61 ]] || { echo 60 >/proc/sys/vm/swappiness; lacks runc "writes it"; lacks crun "writes it"; false; }
 	[[ $RT != berth ]] || assert_fails
 }
+
+@test "sysctl: a joined namespace that is the host's own is refused" {
+	before=$(cat /proc/sys/net/ipv4/ip_default_ttl)
+	update_config '(.linux.namespaces[] | select(.type == "network")).path = "/proc/self/ns/net" | .linux.sysctl = {"net.ipv4.ip_default_ttl":"77"}'
+	update_config '.linux.namespaces |= (map(select(.type != "network")) + [{"type":"network","path":"/proc/self/ns/net"}])'
+	lacks crun "joins it and sets it"
+	create_fails
+	[[ $(cat /proc/sys/net/ipv4/ip_default_ttl) == "$before" ]]
+}

@@ -25,6 +25,7 @@ const leaves = "internal"
 var layers = []layer{
 	{"cmd/berth", []string{"specconv", "libcontainer", leaves},
 		"a verb turns flags into one call of libcontainer; supervision and images have their own programs"},
+	{"cmd/berth-seccomp", []string{"libcontainer/seccomp"}, "the helper of the seccomp package, and nothing else"},
 	{"cmd/containerd-shim-berth-v2", []string{"shim"}, "main only: everything is in shim/"},
 	{"cmd/berth-monitor", []string{"shim"}, "main only: everything is in shim/"},
 	{"cmd/berth-image", []string{"image", leaves}, "image verbs are functions of image/; a container is not needed for them"},

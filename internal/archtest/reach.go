@@ -41,7 +41,7 @@ var reaches = []reach{
 
 // listGraph asks the go command for the graph of the module in dir.
 func listGraph(dir string) (graph, error) {
-	cmd := exec.Command("go", "list", "-deps", "-tags", "netgo,osusergo", "-json=ImportPath,Imports", "./...")
+	cmd := exec.Command("go", "list", "-deps", "-tags", "netgo,osusergo,urfave_cli_no_template", "-json=ImportPath,Imports", "./...")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")
 	var stderr bytes.Buffer

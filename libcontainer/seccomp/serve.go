@@ -9,7 +9,7 @@ import (
 	"io"
 )
 
-// Serve answers one question of a program without libseccomp (helper.go).
+// Serve answers one question of a program without libseccomp (compile_nocgo.go).
 func Serve(in io.Reader, out io.Writer) error {
 	var q question
 	if err := json.NewDecoder(in).Decode(&q); err != nil {
