@@ -23,6 +23,9 @@ func (c *creation) checkLabels() error {
 		c.warn("linux.mountLabel: SELinux is not enabled, the label is not set")
 		c.cfg.MountLabel = ""
 	}
+	if err := lsm.CheckMount(c.cfg.MountLabel); err != nil {
+		return err
+	}
 	return lsm.Check(p.AppArmorProfile, p.SELinuxLabel)
 }
 

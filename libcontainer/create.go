@@ -89,6 +89,9 @@ func (c *creation) prepare() error {
 	if c.groups, err = cgroup.Probe(); err != nil && c.cfg.Cgroup.Driver != config.CgroupDisabled {
 		return err
 	}
+	if err := cgroup.CheckDriver(c.cfg.Cgroup.Driver); err != nil {
+		return err
+	}
 	paths, err := cgroup.Resolve(c.cfg.Cgroup, c.o.ID, c.cfg.Rootless, c.groups)
 	if err != nil {
 		return err

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -216,11 +215,4 @@ func formatMountAttr(set, clear, propagation uint64) string {
 		parts = append(parts, join(mountFlags, propagation))
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
-}
-
-// Words returns the names of the words that hold something, sorted.
-func (p *Program) WordNames() []string {
-	names := slices.Clone(p.wordNames[firstWord:])
-	slices.Sort(names)
-	return slices.Compact(names)
 }

@@ -64,10 +64,6 @@ func (f Facts) MountSetattr() bool { return f.Kernel.AtLeast(5, 12) }
 // CloseRangeCloexec: close_range(2) knows CLOSE_RANGE_CLOEXEC, Linux 5.11.
 func (f Facts) CloseRangeCloexec() bool { return f.Kernel.AtLeast(5, 11) }
 
-// CloneDetached: open_tree(OPEN_TREE_CLONE) of a mount that is attached
-// nowhere works, Linux 6.15.
-func (f Facts) CloneDetached() bool { return f.Kernel.AtLeast(6, 15) }
-
 // Rootless says that we lack root in the initial user namespace.
 func (f Facts) Rootless() bool { return f.EUID != 0 || !f.InitialUserNS }
 

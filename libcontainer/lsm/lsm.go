@@ -14,6 +14,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/opencontainers/selinux/go-selinux"
 	"golang.org/x/sys/unix"
 )
 
@@ -65,6 +66,10 @@ func (p paths) checkLabel(field, label string) error {
 	}
 	if !p.seLinuxEnabled() {
 		return fmt.Errorf("%s: %w", field, ErrNoSELinux)
+	}
+	// The kernel's policy has the last word, now rather than at execve.
+	if err := selinux.SecurityCheckContext(label); err != nil {
+		return fmt.Errorf("%s: the policy does not know %q: %w", field, label, err)
 	}
 	return nil
 }

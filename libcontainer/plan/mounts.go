@@ -215,6 +215,9 @@ func (c *compiler) filesystemByPath(m *config.Mount, path string, dst boot.Word)
 	b := c.b
 	b.Do(boot.Fchdir, dst)
 	data := strings.Join(m.Data, ",")
+	if l := c.cfg.MountLabel; l != "" && !hasKey(m.Data, "context") {
+		data += `,context="` + l + `"` // quoted: a label's categories have commas
+	}
 	if len(data) > 4095 {
 		c.fail("mounts[%d].options: %d bytes of filesystem options are too long, mount(2) takes 4095", m.Index, len(data))
 	}
