@@ -285,10 +285,8 @@ func (c *creation) hostHooks(plan.Step, boot.Message) ([]byte, error) {
 
 // runHooks runs one list in sequence; the first failure ends it.
 func runHooks(point string, list []config.Hook, st []byte) error {
-	for i, h := range list {
-		if err := hook.Run(fmt.Sprintf("hooks.%s[%d]", point, i), h, st); err != nil {
-			return fmt.Errorf("error running %w", err)
-		}
+	if err := hook.RunAll(point, list, st); err != nil {
+		return fmt.Errorf("error running %w", err)
 	}
 	return nil
 }

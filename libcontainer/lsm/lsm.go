@@ -108,16 +108,3 @@ func CheckLabel(label string) error {
 	}
 	return nil
 }
-
-// MountContext returns the filesystem option that gives all files of a new
-// mount the label, for fsconfig(2), which takes the value as it is.
-func MountContext(label string) (key, value string) { return "context", label }
-
-// MountOption returns the same for mount(2)'s data string, where a range's
-// commas must be quoted; "" for no label.
-func MountOption(label string) string {
-	if label == "" {
-		return ""
-	}
-	return `context="` + label + `"`
-}

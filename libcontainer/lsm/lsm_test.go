@@ -70,18 +70,6 @@ func TestCheckLabel(t *testing.T) {
 	}
 }
 
-func TestMountOptions(t *testing.T) {
-	if got, want := MountOption(label), `context="`+label+`"`; got != want {
-		t.Errorf("MountOption = %s, want %s", got, want)
-	}
-	if got := MountOption(""); got != "" {
-		t.Errorf("MountOption of none = %q", got)
-	}
-	if key, value := MountContext(label); key != "context" || value != label {
-		t.Errorf("MountContext = %q, %q", key, value)
-	}
-}
-
 func TestHostAgreesWithItself(t *testing.T) {
 	if got, want := Check("docker-default", "") == nil, AppArmorEnabled(); got != want {
 		t.Errorf("a profile passes: %v, AppArmor enabled: %v", got, want)
