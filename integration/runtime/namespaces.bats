@@ -58,7 +58,7 @@ ns_of() { readlink "/proc/$1/ns/$2"; }
 
 @test "namespaces: without a pid namespace the host's processes are seen" {
 	update_config '.linux.namespaces |= map(select(.type != "pid"))'
-	set_script 'echo $$; test -d /proc/2 && echo host'
+	set_script 'echo $$; test -d /proc/'"$$"' && echo host'
 	run_ct
 	[[ ${output%%$'\n'*} -gt 1 ]]
 	assert_has host
