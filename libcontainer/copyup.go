@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/boot"
+	"berth/libcontainer/config"
 	"berth/libcontainer/plan"
 )
 
@@ -42,10 +44,63 @@ func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	defer to.Close()
-	if err := copyTree(from, to, 0); err != nil {
+	if err := c.asContainerRoot(func() error { return copyTree(from, to, 0) }); err != nil {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	return nil, nil
+}
+
+// asContainerRoot runs f as the host's id of the container's root where there
+// is a user namespace of ours: a filesystem of that namespace takes no files
+// from ids that it does not map. Reading and changing owners stays privileged,
+// since only the ids for files change, setfsuid(2), and capabilities are kept.
+func (c *creation) asContainerRoot(f func() error) error {
+	uid, gid := hostID(c.cfg.UIDMappings), hostID(c.cfg.GIDMappings)
+	if len(c.cfg.UIDMappings) == 0 || c.cfg.Rootless {
+		return f()
+	}
+	// The ids are the thread's. It ends with its goroutine, locked as it is.
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if err := unix.Setfsgid(gid); err != nil {
+			done <- fmt.Errorf("setfsgid %d: %w", gid, err)
+			return
+		}
+		if err := setFsuidKeepingCaps(uid); err != nil {
+			done <- err
+			return
+		}
+		done <- f()
+	}()
+	return <-done
+}
+
+// hostID is the host's id of the container's 0.
+func hostID(list []config.IDMap) int {
+	for _, m := range list {
+		if m.ContainerID == 0 {
+			return int(m.HostID)
+		}
+	}
+	return 0
+}
+
+// setFsuidKeepingCaps changes the thread's fsuid, and raises the capabilities
+// for files again that the kernel drops with it, capabilities(7).
+func setFsuidKeepingCaps(uid int) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("capget: %w", err)
+	}
+	if err := unix.Setfsuid(uid); err != nil {
+		return fmt.Errorf("setfsuid %d: %w", uid, err)
+	}
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
 }
 
 func reopenDirectory(fd int) (*os.File, error) {
@@ -99,7 +154,11 @@ func copyEntry(from, to *os.File, name string, depth int) error {
 	case unix.S_IFLNK:
 		return copyLink(src, dst, name, &st)
 	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO:
-		if err := unix.Mknodat(dst, name, st.Mode, int(st.Rdev)); err != nil {
+		err := unix.Mknodat(dst, name, st.Mode, int(st.Rdev))
+		if errors.Is(err, unix.EPERM) {
+			return nil // a user namespace makes no device nodes
+		}
+		if err != nil {
 			return fmt.Errorf("mknodat: %w", err)
 		}
 		return chown(dst, name, &st)
@@ -162,10 +221,16 @@ func copyLink(src, dst int, name string, st *unix.Stat_t) error {
 // chown gives a new entry its owner; without the privilege, it stays ours.
 func chown(dir int, name string, st *unix.Stat_t) error {
 	err := unix.Fchownat(dir, name, int(st.Uid), int(st.Gid), unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+	if err != nil && !unmapped(err) {
 		return fmt.Errorf("fchownat: %w", err)
 	}
 	return nil
+}
+
+// unmapped says whether an owner could not be set for lack of privilege or
+// because the filesystem's user namespace does not map it.
+func unmapped(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOVERFLOW)
 }
 
 // copyAttributes copies owner, mode, extended attributes and times, in this
@@ -176,7 +241,7 @@ func copyAttributes(from, to *os.File) error {
 	if err := unix.Fstat(src, &st); err != nil {
 		return fmt.Errorf("fstat: %w", err)
 	}
-	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+	if err := unix.Fchown(dst, int(st.Uid), int(st.Gid)); err != nil && !unmapped(err) {
 		return fmt.Errorf("fchown: %w", err)
 	}
 	if err := unix.Fchmod(dst, st.Mode&0o7777); err != nil {

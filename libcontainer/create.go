@@ -150,6 +150,8 @@ func (c *creation) create() error {
 	}
 	needed := c.cfg.Cgroup.Path != "" || c.cfg.Cgroup.Resources != nil
 	if err := c.cgroup.Create(needed); err != nil {
+		c.rec.CgroupPaths = nil // not ours to clean: it may be another container's
+		_ = c.store.Save(c.o.ID, c.rec)
 		return err
 	}
 	writes, warnings, err := cgroup.Compile(c.cfg.Cgroup.Resources, c.groups)

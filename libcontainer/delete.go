@@ -45,9 +45,10 @@ func ForceDelete(root, id string, warn func(string)) error {
 	switch {
 	case errors.Is(err, ErrNotExist): // or killed between its first two steps
 		return store.Remove(id)
-	case err != nil:
-		// A record that cannot be read names nothing to clean.
+	case errors.Is(err, state.ErrGarbage): // it names nothing to clean
 		return store.Remove(id)
+	case err != nil:
+		return err
 	}
 	return destroy(store, rec, warn)
 }
@@ -139,6 +140,16 @@ func endProcesses(rec *state.Record) error {
 		case !errors.Is(err, pidfd.ErrGone):
 			return err
 		}
+	}
+	if p != nil {
+		if ended, err := p.Exited(); err == nil && ended {
+			p = nil
+		}
+	}
+	if rec.InitPid != 0 && p == nil && ownPIDNamespace(rec) {
+		// With init all of its namespace has ended. What is in the cgroup now
+		// belongs to somebody else.
+		return nil
 	}
 	m, err := managerOf(rec)
 	if err != nil {

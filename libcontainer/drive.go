@@ -58,6 +58,9 @@ func (d *driver) drive(untilExec bool) error {
 		var failure *boot.Failure
 		switch {
 		case errors.As(err, &failure):
+			if m.Pid > 0 {
+				d.adopt(m.Pid)
+			}
 			return d.failed(failure)
 		case err != nil:
 			return err

@@ -31,7 +31,8 @@ func gatherMounts(cfg *config.Container, f host.Facts, root *inroot.Root, made s
 			} else if fact.Source, err = sourceKind(m); err != nil {
 				return nil, err
 			}
-			fact.ParentTree = m.IDMap != nil || userns && !f.Rootless()
+			fact.ParentTree = m.IDMap != nil
+			fact.Fallback = !fact.ParentTree && userns && !f.Rootless() && !m.Recursive && unrestricted(m.Source)
 		}
 		if m.IDMap != nil && !m.Bind {
 			return nil, fmt.Errorf("mounts[%d].options: idmap is for bind mounts", m.Index)
@@ -44,6 +45,14 @@ func gatherMounts(cfg *config.Container, f host.Facts, root *inroot.Root, made s
 		}
 	}
 	return facts, nil
+}
+
+// unrestricted says whether the mount of a path has no flag that a less
+// privileged mount namespace would have to keep, mount_namespaces(7).
+func unrestricted(path string) bool {
+	var st unix.Statfs_t
+	const locked = unix.ST_RDONLY | unix.ST_NOSUID | unix.ST_NODEV | unix.ST_NOEXEC
+	return unix.Statfs(path, &st) == nil && st.Flags&locked == 0
 }
 
 // sourceKind says what a bind mount's source is.

@@ -49,8 +49,10 @@ func (c *Container) killAll(sig unix.Signal) error {
 	return m.KillAll(sig)
 }
 
-func (c *Container) ownPIDNamespace() bool {
-	for _, ns := range c.rec.Namespaces {
+func (c *Container) ownPIDNamespace() bool { return ownPIDNamespace(c.rec) }
+
+func ownPIDNamespace(rec *state.Record) bool {
+	for _, ns := range rec.Namespaces {
 		if ns.Type == string(config.PIDNS) {
 			return ns.Path == ""
 		}

@@ -203,6 +203,9 @@ func (c *Child) Answer(v []byte) error {
 	if len(v) == 0 {
 		v = []byte{0}
 	}
+	if len(v) >= MaxAnswer {
+		return fmt.Errorf("an answer of %d bytes is too long for the boot image (the state of a hook with that many annotations?)", len(v))
+	}
 	if err := unix.Sendto(c.control, v, unix.MSG_NOSIGNAL, nil); err != nil {
 		return fmt.Errorf("control socket: send: %w", err)
 	}

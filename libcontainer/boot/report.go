@@ -27,6 +27,9 @@ const (
 
 	// MaxPayload is the largest payload of a barrier, in bytes.
 	MaxPayload = 4096
+
+	// MaxAnswer bounds an answer, in bytes.
+	MaxAnswer = 64 << 10
 )
 
 // BarrierHeader is what a barrier's message starts with; the plan puts it

@@ -68,8 +68,8 @@ func (m *Manager) Check() error {
 
 // checkExisting refuses the pre-existing directory d.
 func (m *Manager) checkExisting(d Dir) error {
-	pids, err := readPIDs(d.Path)
-	if err != nil && !gone(err) {
+	pids, err := pidsOf(d.Path, true) // children too: delete would kill them
+	if err != nil {
 		return err
 	}
 	if len(pids) > 0 {

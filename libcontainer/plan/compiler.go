@@ -48,7 +48,7 @@ type compiler struct {
 }
 
 // answerSize is the size of the buffer for answers, in bytes.
-const answerSize = 64 << 10
+const answerSize = boot.MaxAnswer
 
 func newCompiler(in *Input, arch boot.Arch) *compiler {
 	c := &compiler{in: in, cfg: in.Config, host: in.Host, plan: &Plan{}}

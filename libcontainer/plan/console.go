@@ -52,11 +52,14 @@ func (c *compiler) allocateConsole(root boot.Word) {
 	c.terminal = b.Flag("pty slave")
 	stat := c.statfsBuffer()
 	genuine := b.Label()
-	c.openIn(root, "/dev/pts/ptmx", unix.O_RDWR|unix.O_NOCTTY, 0, master)
-	b.Do(boot.Fstatfs, master, stat)
+	pts := b.Word("/dev/pts")
+	c.openIn(root, "/dev/pts", unix.O_PATH|unix.O_DIRECTORY, 0, pts)
+	b.Do(boot.Fstatfs, pts, stat)
 	b.JumpIfEqual(stat, 0xffffffff, devptsSuperMagic, genuine)
 	b.Fail(int(unix.ENODEV))
 	b.Place(genuine)
+	c.openIn(pts, "ptmx", unix.O_RDWR|unix.O_NOCTTY, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV, master)
+	c.closeWord(pts)
 	b.Do(boot.Ioctl, master, unix.TIOCSPTLCK, make([]byte, 8)) // 0: unlock
 	// The flags of the new descriptor are the argument itself, ioctl_tty(2).
 	b.Do(boot.Ioctl, master, unix.TIOCGPTPEER, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC).Into(c.terminal)

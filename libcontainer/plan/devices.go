@@ -29,7 +29,7 @@ func (c *compiler) devices() {
 	}
 	b := c.b
 	b.At("/dev links")
-	dev := c.target("/dev", false, 0, 0)
+	dev := c.target("/dev", false, unix.RESOLVE_NO_SYMLINKS, 0)
 	links := [][2]string{
 		{"/proc/self/fd", "fd"}, {"/proc/self/fd/0", "stdin"},
 		{"/proc/self/fd/1", "stdout"}, {"/proc/self/fd/2", "stderr"},
@@ -77,7 +77,11 @@ func (c *compiler) device(d *config.Device) {
 	b := c.b
 	b.At(fmt.Sprintf("%s %s", d.Origin, d.Path))
 	dir, name := path.Split(d.Path)
-	parent := c.target(dir, false, 0, 0)
+	resolve := uint64(0)
+	if below(d.Path, "/dev") {
+		resolve = unix.RESOLVE_NO_SYMLINKS
+	}
+	parent := c.target(dir, false, resolve, 0)
 	if c.cfg.Namespaces.Has(config.UserNS) {
 		c.bindDevice(d, parent, name)
 		c.closeWord(parent)
@@ -105,12 +109,17 @@ func (c *compiler) device(d *config.Device) {
 // sameDevice accepts what is there already if it is the very node; the image
 // may have put anything at this name.
 func (c *compiler) sameDevice(d *config.Device, kind uint32, parent boot.Word, name string) {
+	c.checkDevice(d, kind, parent, name, unix.AT_SYMLINK_NOFOLLOW, unix.EEXIST)
+}
+
+// checkDevice fails with an errno unless a file is the device, statx(2).
+func (c *compiler) checkDevice(d *config.Device, kind uint32, parent boot.Word, name string, flags int, errno unix.Errno) {
 	b := c.b
 	if c.statx == 0 {
 		c.statx = b.Buffer("statx", 256)
 	}
 	wrong, fine := b.Label(), b.Label()
-	b.Do(boot.Statx, parent, name, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_TYPE, c.statx)
+	b.Do(boot.Statx, parent, name, flags, unix.STATX_TYPE, c.statx)
 	b.JumpUnlessEqual(c.statx+28, unix.S_IFMT, kind, wrong) // stx_mode
 	if kind != unix.S_IFIFO {
 		b.JumpUnlessEqual(c.statx+128, 0xffffffff, d.Major, wrong) // stx_rdev_major
@@ -118,7 +127,7 @@ func (c *compiler) sameDevice(d *config.Device, kind uint32, parent boot.Word, n
 	}
 	b.Jump(fine)
 	b.Place(wrong)
-	b.Fail(int(unix.EEXIST))
+	b.Fail(int(errno))
 	b.Place(fine)
 }
 
@@ -131,6 +140,8 @@ func (c *compiler) bindDevice(d *config.Device, parent boot.Word, name string) {
 	}
 	file, tree := b.Word("file"), b.Word("host device")
 	b.Do(boot.OpenTree, unix.AT_FDCWD, d.Path, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC).Into(tree)
+	kinds := map[byte]uint32{'c': unix.S_IFCHR, 'u': unix.S_IFCHR, 'b': unix.S_IFBLK}
+	c.checkDevice(d, kinds[d.Type], tree, "", unix.AT_EMPTY_PATH, unix.ENODEV)
 	b.Do(boot.Mknodat, parent, name, unix.S_IFREG|0o644, 0).Skip(unix.EEXIST)
 	c.openIn(parent, name, unix.O_PATH|unix.O_NOFOLLOW, unix.RESOLVE_NO_SYMLINKS, file)
 	b.Do(boot.MoveMount, tree, "", file, "", moveByFD)

@@ -24,12 +24,13 @@ func (c *compiler) enter() {
 		c.affinity("process.execCPUAffinity.initial", c.proc.CPUAffinity.Initial)
 	}
 	b.At("descriptors")
+	// What lies above our own was left open by our caller. Close-on-exec is not
+	// enough: until then others could reach it through /proc/PID/fd.
+	c.leaks = b.Do(boot.CloseRange, 0, -1, 0)
 	if c.host.CloseRangeCloexec() {
 		b.Do(boot.CloseRange, first, -1, unix.CLOSE_RANGE_CLOEXEC)
 	} else {
-		// Each of ours by itself (see file); what lies above is not ours.
-		c.leaks = b.Do(boot.CloseRange, 0, -1, 0)
-		b.Do(boot.Ioctl, b.Control(), fioclex, 0)
+		b.Do(boot.Ioctl, b.Control(), fioclex, 0) // and each of ours, see file
 	}
 	b.Do(boot.Prctl, unix.PR_SET_NAME, "berth-init", 0, 0, 0) // for ps; execve undoes it
 	for i, path := range c.in.CgroupFiles {
@@ -155,17 +156,21 @@ func (c *compiler) namespaces() {
 		b.Do(boot.Unshare, unix.CLONE_NEWUSER)
 		c.barrier(Step{Kind: StepMapIDs, Origin: "linux.uidMappings"})
 	}
-	if ns.Has(config.UserNS) {
-		c.becomeRoot()
-	}
 	if ns.New(config.TimeNS) {
+		// Before the ids change: that makes our files in /proc the host root's.
 		b.At("linux.timeOffsets")
 		b.Do(boot.Unshare, unix.CLONE_NEWTIME)
 		for _, o := range c.cfg.TimeOffsets {
 			c.writeFile(unix.AT_FDCWD, "/proc/self/timens_offsets", fmt.Sprintf("%s %d %d", o.Clock, o.Secs, o.Nanosec))
 		}
 	}
+	if ns.Has(config.UserNS) {
+		c.becomeRoot()
+	}
 	if c.plan.TwoStage {
+		if ns.New(config.UserNS) && !c.cfg.Rootless {
+			c.nonDumpable() // a joined pid namespace has others in it
+		}
 		c.secondStage(flags)
 	}
 	if ns.New(config.CgroupNS) {
@@ -311,6 +316,16 @@ func (c *compiler) kernel() {
 		c.writeProc("sys/"+s.Path, s.Value)
 	}
 	c.openAttr()
+	c.closeProc()
+}
+
+// closeProc closes the host's /proc: nobody may find it in the waiting init.
+func (c *compiler) closeProc() {
+	if c.procfd != 0 {
+		c.b.At("/proc")
+		c.closeWord(c.procfd)
+		c.procfd = 0
+	}
 }
 
 // writeProc writes to a file below the host's own procfs; mounts on top of it

@@ -244,7 +244,8 @@ func (c *compiler) groups() {
 		arg = list
 	}
 	op := c.b.Do(boot.Setgroups, len(gids), arg)
-	if len(gids) == 0 {
+	userns := c.cfg.Namespaces.Has(config.UserNS) || c.in.Exec != nil && c.in.Exec.UserNS
+	if len(gids) == 0 && (userns || c.cfg.Rootless) {
 		op.Skip(unix.EPERM)
 	}
 }

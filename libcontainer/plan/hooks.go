@@ -93,6 +93,7 @@ func (c *compiler) runHook(point string, index int, h *config.Hook, output int) 
 	b.Do(boot.Dup3, stdin, 0, 0)
 	b.Do(boot.Dup3, output, 1, 0)
 	b.Do(boot.Dup3, output, 2, 0)
+	b.Do(boot.CloseRange, 3, -1, 0) // also those that the payload gets
 	args := h.Args
 	if len(args) == 0 {
 		args = []string{h.Path}

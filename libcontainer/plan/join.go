@@ -47,6 +47,7 @@ func (c *compiler) joinContainer() {
 		c.secondStage(0)
 	}
 	c.openAttr()
+	c.closeProc()
 }
 
 // ExecConfig wraps a process for CompileExec.

@@ -40,7 +40,7 @@ func (c *compiler) mounts() {
 // mount makes one mount.
 func (c *compiler) mount(m *config.Mount, facts MountFacts) {
 	path := m.Destination
-	if facts.Destination != "" && m.Type != "proc" && m.Type != "sysfs" {
+	if facts.Destination != "" && m.Type != "proc" && m.Type != "sysfs" && !plain(m.Destination) {
 		path = facts.Destination
 	}
 	switch {
@@ -59,7 +59,7 @@ func (c *compiler) mount(m *config.Mount, facts MountFacts) {
 func (c *compiler) filesystem(m *config.Mount, path string) {
 	b := c.b
 	resolve, created := uint64(0), boot.Word(0)
-	if m.Type == "proc" || m.Type == "sysfs" {
+	if m.Type == "proc" || m.Type == "sysfs" || plain(m.Destination) {
 		// A symbolic link would put it where masks do not reach (CVE-2019-19921).
 		resolve = unix.RESOLVE_NO_SYMLINKS
 	}
@@ -237,16 +237,31 @@ func (c *compiler) filesystemByPath(m *config.Mount, path string, dst boot.Word)
 // bind attaches a copy of part of the host's tree.
 func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 	b := c.b
-	dst := c.target(path, facts.Source != Directory, 0, 0)
+	resolve := uint64(0)
+	if plain(m.Destination) {
+		resolve = unix.RESOLVE_NO_SYMLINKS
+	}
+	dst := c.target(path, facts.Source != Directory, resolve, 0)
 	c.refuseProc(m, dst)
 	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 	if m.Recursive {
 		flags |= unix.AT_RECURSIVE
 	}
+	tree := func() int { return c.file(File{Kind: FileTree, Index: m.Index, Path: m.Source}) }
 	var w boot.Word
-	if facts.ParentTree {
-		w = b.Constant("tree", uint64(c.file(File{Kind: FileTree, Index: m.Index, Path: m.Source})))
-	} else {
+	switch {
+	case facts.ParentTree:
+		w = b.Constant("tree", uint64(tree()))
+	case facts.Fallback:
+		w = b.Flag("tree")
+		passed, refused, opened := tree(), b.Label(), b.Label()
+		b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w).On(refused, unix.EACCES)
+		b.Do(boot.Close, passed)
+		b.Jump(opened)
+		b.Place(refused)
+		b.Set(w, passed)
+		b.Place(opened)
+	default:
 		w = b.Word("tree")
 		b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
 	}
@@ -263,7 +278,7 @@ func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 	if c.keepPropagation(m, w) {
 		return
 	}
-	if facts.ParentTree {
+	if facts.ParentTree || facts.Fallback {
 		b.Do(boot.Close, w)
 	} else {
 		c.closeWord(w)
@@ -290,6 +305,12 @@ func (c *compiler) bindAttrs(w boot.Word, set, clear uint64) {
 		c.setAttrs(w, set, keep, false)
 	}
 	c.b.Place(done)
+}
+
+// plain says whether a destination must be a directory of the rootfs itself: a
+// link would put it, or what we make in it, somewhere else (CVE-2026-41579).
+func plain(destination string) bool {
+	return destination == "/dev" || destination == "/proc" || destination == "/sys"
 }
 
 // shape applies what belongs to the attached mount: recursive attributes,

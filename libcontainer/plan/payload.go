@@ -144,6 +144,15 @@ func (c *compiler) ownRlimits() {
 // waitForStart waits for the byte that `start` writes to the fifo. The parent
 // is gone by then, and so is the control socket.
 func (c *compiler) waitForStart() {
+	if !c.cfg.Rootless {
+		// Whoever is in the container already (exec, a hook) must not reach our
+		// descriptors. Without privilege our owner must reach our namespaces.
+		c.nonDumpable()
+	}
+	if c.rootfd != 0 {
+		c.b.At("root.path")
+		c.closeWord(c.rootfd)
+	}
 	if c.in.Start {
 		return
 	}

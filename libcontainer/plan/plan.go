@@ -30,8 +30,12 @@ type MountFacts struct {
 	// rootfs, absolute; "" means: as in the config.
 	Destination string
 	// ParentTree: the parent opens the source and passes the detached tree,
-	// because the container's root may not reach it or because it is id-mapped.
+	// because it is id-mapped.
 	ParentTree bool
+	// Fallback: the parent passes the tree for the case that the container's
+	// root may not reach the source. Such a tree keeps no locks, so there must
+	// be none to keep: no restriction by the host and no submounts.
+	Fallback bool
 }
 
 // StdioFacts describe one of the standard descriptors.

@@ -18,6 +18,8 @@ var (
 	// ErrNotExist says that there is no container with this id. What is left of
 	// a create that was killed early is ErrIncomplete as well.
 	ErrNotExist = errors.New("container does not exist")
+	// ErrGarbage says that a record is no JSON of ours.
+	ErrGarbage = errors.New("the record is damaged")
 	// ErrIncomplete says that the id is reserved and has no record: create is
 	// at its very beginning, or was killed there.
 	ErrIncomplete = errors.New("container has no state record")

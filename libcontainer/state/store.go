@@ -140,7 +140,9 @@ func (s Store) load(id, name string, v any) error {
 		return ErrNotExist
 	}
 	if err == nil {
-		err = json.Unmarshal(data, v)
+		if err = json.Unmarshal(data, v); err != nil {
+			err = fmt.Errorf("%w: %w", ErrGarbage, err)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read state of container %q: %w", id, err)
