@@ -237,3 +237,78 @@ assert_same() { diff <(echo "$before") <(snapshot) || fail "the witness changed"
 	[[ $mode == 7?? && ${mode:2} != [2367] ]]
 	[[ $RT != berth ]] || assert_eq "$mode" 700
 }
+
+@test "the waiting init gives nothing of the host to what is in the container already" {
+	needs_berth "runc's and crun's init has descriptors of its own"
+	with_userns
+	update_config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user")) | .linux.sysctl = {"net.ipv4.ip_forward":"1"}'
+	set_args sleep 1000
+	exec 200</
+	create_ct
+	exec 200<&-
+	try rt exec "$ID" sh -c 'ls -l /proc/1/fd; cat /proc/1/fd/200/etc/shadow' </dev/null
+	assert_matches "[Pp]ermission denied|can't open"
+	assert_lacks "/proc"$'\n'
+	assert_lacks "root:"
+	assert_eq "$(find "/proc/$(state_of pid)/fd" -lname / | wc -l)" 0
+	assert_eq "$(find "/proc/$(state_of pid)/fd" -lname /proc | wc -l)" 0
+}
+
+@test "a cgroupsPath whose children have processes is refused, and they live" {
+	requires cgroupv1
+	needs_berth "peers look at the directory alone"
+	mkdir -p "/sys/fs/cgroup/pids/berth-it/$ID-parent/child"
+	sleep 1000 3>&- &
+	victim=$!
+	echo $victim >"/sys/fs/cgroup/pids/berth-it/$ID-parent/child/tasks"
+	update_config '.linux.cgroupsPath = "/berth-it/'"$ID"'-parent"'
+	try rt create --bundle "$BUNDLE" "$ID" </dev/null
+	assert_fails
+	kill -0 $victim
+	kill $victim
+	wait $victim 2>/dev/null || true
+	find /sys/fs/cgroup/*/berth-it/"$ID"-parent -depth -type d -exec rmdir {} \; 2>/dev/null || true
+}
+
+@test "an image's /dev link to a volume makes no nodes there" {
+	needs_berth "CVE-2026-41579 is live in Debian's peers"
+	mkdir -p "$T/volume" "$ROOTFS/data"
+	echo keep >"$T/volume/ptmx"
+	rm -rf "$ROOTFS/dev"
+	ln -s /data "$ROOTFS/dev"
+	update_config '.mounts += [{"destination":"/data","type":"bind","source":"'"$T"'/volume","options":["bind"]}]'
+	create_fails
+	assert_eq "$(cat "$T/volume/ptmx")" keep
+	assert_eq "$(ls "$T/volume")" ptmx
+}
+
+@test "userns: a read-only mount of the host stays read-only inside" {
+	requires userns
+	with_userns
+	lacks crun "opens sources outside of the namespace"
+	mkdir "$T/ro"
+	mount -t tmpfs berth-ro "$T/ro"
+	echo old >"$T/ro/file"
+	chmod 666 "$T/ro/file"
+	mount -o remount,bind,ro "$T/ro"
+	update_config '.mounts += [{"destination":"/ro","type":"bind","source":"'"$T"'/ro","options":["bind"]}] | .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"])'
+	set_script 'mount -o remount,bind,rw /ro 2>/dev/null; echo new >/ro/file; echo done'
+	try rt run --bundle "$BUNDLE" "$ID" </dev/null
+	got=$(cat "$T/ro/file")
+	umount "$T/ro"
+	assert_eq "$got" old
+}
+
+@test "userns: a source that the mapped root cannot reach is mounted all the same" {
+	requires userns
+	with_userns
+	lacks crun "1.8 cannot"
+	lacks runc "came with 1.2"
+	mkdir -p "$T/private/source"
+	chmod 700 "$T/private"
+	echo inside >"$T/private/source/file"
+	update_config '.mounts += [{"destination":"/src","type":"bind","source":"'"$T"'/private/source","options":["bind"]}]'
+	set_script 'cat /src/file'
+	run_ct
+	assert_output inside
+}

@@ -151,3 +151,28 @@ load helpers
 	assert_has allow
 	assert_has "10 20"
 }
+
+@test "userns: with time offsets" {
+	requires userns
+	needs_berth "Debian's peers have no time namespaces"
+	with_userns
+	update_config '.linux.namespaces += [{"type":"time"}] | .linux.timeOffsets = {"boottime":{"secs":1000000}}'
+	set_script 'cut -d. -f1 /proc/uptime'
+	run_ct
+	assert_ok
+	((output >= 1000000))
+}
+
+@test "userns: tmpcopyup copies as the container's root" {
+	requires userns
+	lacks crun "keeps other owners"
+	lacks runc "cannot: the owner is not mapped"
+	with_userns
+	mkdir -p "$ROOTFS/copy/sub"
+	echo content >"$ROOTFS/copy/sub/file"
+	chown -R 100000:100000 "$ROOTFS/copy"
+	update_config '.mounts += [{"destination":"/copy","type":"tmpfs","source":"tmpfs","options":["tmpcopyup"]}]'
+	set_script 'cat /copy/sub/file; stat -c %u /copy/sub/file; grep -c " /copy tmpfs" /proc/mounts'
+	run_ct
+	assert_output $'content\n0\n1'
+}
