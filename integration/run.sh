@@ -29,7 +29,8 @@ check_tools() {
 # is one that nobody mounts. A v1 mount of it anywhere is enough; it is made in
 # a mount namespace that goes away with us, for every runtime alike.
 mount_hugetlb() {
-	[[ ! -d /sys/fs/cgroup/unified || -d /sys/fs/cgroup/hugetlb ]] && return 0
+	[[ -d /sys/fs/cgroup/unified ]] || return 0
+	mountpoint -q /sys/fs/cgroup/hugetlb && return 0
 	mount -t tmpfs berth-it "$BERTH_IT_HUGETLB"
 	mkdir "$BERTH_IT_HUGETLB/hugetlb"
 	mount -t cgroup -o hugetlb hugetlb "$BERTH_IT_HUGETLB/hugetlb"
