@@ -167,6 +167,7 @@ failing() {
 
 @test "hooks: after a failing poststop the next one runs" {
 	lacks runc "stops at the first"
+	lacks crun "1.8 is killed by SIGPIPE when a hook does not read its state"
 	failing poststop
 	hook poststop
 	set_args true
