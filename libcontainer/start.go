@@ -91,15 +91,20 @@ func (c *Container) release() error {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if len(c.rec.Poststart) > 0 {
-		return awaitExec(fd)
+		return c.awaitExec(fd)
 	}
 	return nil
 }
 
 // awaitExec waits until init has executed the payload, or has ended: it keeps
 // its end of the fifo, close-on-exec, until then. poststart comes after that.
-func awaitExec(fd int) error {
+func (c *Container) awaitExec(fd int) error {
 	fds := []unix.PollFd{{Fd: int32(fd)}} // POLLERR, nobody reads, is always asked for
+	init, err := pidfd.OpenVerified(c.rec.InitPid, c.rec.InitStart)
+	if err == nil { // it may have ended already
+		defer init.Close()
+		fds = append(fds, unix.PollFd{Fd: int32(init.File().Fd()), Events: unix.POLLIN})
+	}
 	for {
 		_, err := unix.Poll(fds, -1)
 		if errors.Is(err, unix.EINTR) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -470,5 +471,46 @@ func TestExecFollowsInit(t *testing.T) {
 	got, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", cmd.Process.Pid))
 	if want := fmt.Sprintf(":cpu:/berth-test-%d/moved\n", os.Getpid()); !strings.Contains(string(got), want) {
 		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
+// TestDeepCgroupsCanBeRemoved: a container that may write to its cgroups nests
+// them until no path to the innermost one is short enough for the kernel.
+func TestDeepCgroupsCanBeRemoved(t *testing.T) {
+	m, _ := created(t, "deep", "")
+	dir := ""
+	for _, d := range m.Paths().V1 {
+		if slices.Contains(d.Controllers, "devices") {
+			dir = d.Path
+		}
+	}
+	if d := m.Paths().V2; dir == "" && d != nil {
+		dir = d.Path
+	}
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.Repeat("x", 240)
+	for range 18 { // 18 × 240 > PATH_MAX
+		if err := unix.Mkdirat(fd, name, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = unix.Close(fd)
+		fd = next
+	}
+	_ = unix.Close(fd)
+	if _, err := m.PIDs(true); err != nil {
+		t.Errorf("PIDs: %v", err)
+	}
+	if err := m.KillAll(unix.SIGKILL); err != nil {
+		t.Errorf("KillAll: %v", err)
+	}
+	if err := m.Remove(); err != nil {
+		t.Errorf("Remove: %v", err)
 	}
 }

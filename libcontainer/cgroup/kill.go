@@ -5,7 +5,6 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -30,28 +29,25 @@ func (m *Manager) PIDs(recursive bool) ([]int, error) {
 }
 
 func pidsOf(dir string, recursive bool) ([]int, error) {
-	pids, err := readPIDs(dir)
-	if err != nil {
+	if !recursive {
+		pids, err := readPIDs(dir)
 		if gone(err) {
-			return nil, nil
+			err = nil
 		}
-		return nil, err
+		slices.Sort(pids)
+		return slices.Compact(pids), err
 	}
-	if recursive {
-		subs, err := subdirs(dir)
-		if err != nil {
-			return nil, err
+	var pids []int
+	err := walk(dir, func(fd int) error {
+		more, err := readPIDsAt(fd)
+		if gone(err) {
+			return nil
 		}
-		for _, sub := range subs {
-			more, err := pidsOf(filepath.Join(dir, sub), true)
-			if err != nil {
-				return nil, err
-			}
-			pids = append(pids, more...)
-		}
-	}
+		pids = append(pids, more...)
+		return err
+	})
 	slices.Sort(pids)
-	return slices.Compact(pids), nil
+	return slices.Compact(pids), err
 }
 
 // KillAll sends sig to every process of the cgroup and of those below. With
@@ -165,37 +161,51 @@ func (m *Manager) thawTree() {
 	if !ok || !isV1Freezer(d) {
 		return // v2 kills frozen processes
 	}
-	_ = walk(d.Path, func(dir string) error {
-		_ = writeFile(dir, "freezer.state", "THAWED") // gone is as good
+	_ = walk(d.Path, func(fd int) error {
+		file, err := unix.Openat(fd, "freezer.state", unix.O_WRONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if err == nil {
+			_ = writeFD(file, "freezer.state", "THAWED") // gone is as good
+			_ = unix.Close(file)
+		}
 		return nil
 	})
 }
 
-// walk calls f for dir and every cgroup below, children first.
-func walk(dir string, f func(dir string) error) error {
-	subs, err := subdirs(dir)
-	if err != nil {
-		return err
-	}
-	for _, sub := range subs {
-		if err := walk(filepath.Join(dir, sub), f); err != nil {
-			return err
-		}
-	}
-	return f(dir)
-}
-
-// subdirs lists the cgroups right below dir; none if dir is gone.
-func subdirs(dir string) ([]string, error) {
+// walk calls f for dir and every cgroup below, children first; dir may be
+// gone. It goes by descriptors: whoever nests cgroups deep enough makes paths
+// that are too long.
+func walk(dir string, f func(fd int) error) error {
 	fd, err := openFile(dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		if gone(err) {
-			return nil, nil
+			return nil
 		}
-		return nil, err
+		return err
 	}
 	defer unix.Close(fd)
-	return readDirs(fd)
+	return walkAt(fd, f)
+}
+
+func walkAt(fd int, f func(fd int) error) error {
+	names, err := readDirs(fd)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		child, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			if gone(err) {
+				continue
+			}
+			return err
+		}
+		err = walkAt(child, f)
+		_ = unix.Close(child)
+		if err != nil {
+			return err
+		}
+	}
+	return f(fd)
 }
 
 // readDirs lists the directories in fd, by the entry type alone: kernfs always

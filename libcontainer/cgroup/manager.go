@@ -97,6 +97,26 @@ func readPIDs(dir string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parsePIDs(s), nil
+}
+
+// readPIDsAt is readPIDs for an open directory.
+func readPIDsAt(dir int) ([]int, error) {
+	for _, name := range []string{"cgroup.procs", "cgroup.threads"} {
+		fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return nil, err
+		}
+		s, err := readFD(fd, name)
+		_ = unix.Close(fd) // read only
+		if !errors.Is(err, unix.EOPNOTSUPP) {
+			return parsePIDs(s), err
+		}
+	}
+	return nil, unix.EOPNOTSUPP
+}
+
+func parsePIDs(s string) []int {
 	var pids []int
 	for line := range strings.Lines(s) {
 		// 0 is a process outside of our pid namespace.
@@ -104,7 +124,7 @@ func readPIDs(dir string) ([]int, error) {
 			pids = append(pids, pid)
 		}
 	}
-	return pids, nil
+	return pids
 }
 
 // OOMKills returns how many processes of the cgroup the OOM killer has killed;
