@@ -46,6 +46,13 @@ type document struct {
 	Linux       *specs.Linux      `json:"linux"`
 }
 
+func (d *document) spec() *specs.Spec {
+	return &specs.Spec{
+		Version: d.Version, Process: d.Process, Root: d.Root, Hostname: d.Hostname, Domainname: d.Domainname,
+		Mounts: d.Mounts, Hooks: d.Hooks, Annotations: d.Annotations, Linux: d.Linux,
+	}
+}
+
 // LoadFile reads a config from a file of any name.
 func LoadFile(path string) (*specs.Spec, error) {
 	var d document
@@ -56,10 +63,7 @@ func LoadFile(path string) (*specs.Spec, error) {
 		}
 		return nil, err
 	}
-	return &specs.Spec{
-		Version: d.Version, Process: d.Process, Root: d.Root, Hostname: d.Hostname, Domainname: d.Domainname,
-		Mounts: d.Mounts, Hooks: d.Hooks, Annotations: d.Annotations, Linux: d.Linux,
-	}, nil
+	return d.spec(), nil
 }
 
 // LoadProcess reads a process.json, as exec --process takes it.
