@@ -213,6 +213,10 @@ func tooLong(data []string) bool {
 // directory, which is the target's descriptor.
 func (c *compiler) filesystemByPath(m *config.Mount, path string, dst boot.Word) {
 	b := c.b
+	if m.CopyUp || m.Destination == "/dev" {
+		c.fail("mounts[%d].options: a value of more than 255 bytes goes with neither tmpcopyup nor /dev", m.Index)
+		return
+	}
 	b.Do(boot.Fchdir, dst)
 	data := strings.Join(m.Data, ",")
 	if l := c.cfg.MountLabel; l != "" && !hasKey(m.Data, "context") {
