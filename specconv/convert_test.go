@@ -13,20 +13,20 @@ import (
 	"berth/libcontainer/config"
 )
 
-// minimal is a config with all that must be set, and the namespaces that most
+// minimalConfig is a config with all that must be set, and the namespaces that most
 // sections ask for.
-const minimal = `{
+const minimalConfig = `{
 	"ociVersion": "1.3.0",
 	"root": {"path": "rootfs"},
 	"process": {"args": ["sh"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
 	"linux": {"namespaces": [{"type": "mount"}, {"type": "uts"}, {"type": "ipc"}, {"type": "network"}, {"type": "pid"}]}
 }`
 
-// patched returns minimal with a JSON merge patch (RFC 7396).
+// patched returns minimalConfig with a JSON merge patch (RFC 7396).
 func patched(t testing.TB, patch string) *specs.Spec {
 	t.Helper()
 	var base, change map[string]any
-	if err := json.Unmarshal([]byte(minimal), &base); err != nil {
+	if err := json.Unmarshal([]byte(minimalConfig), &base); err != nil {
 		t.Fatal(err)
 	}
 	if patch != "" {
@@ -34,7 +34,7 @@ func patched(t testing.TB, patch string) *specs.Spec {
 			t.Fatalf("patch %s: %v", patch, err)
 		}
 	}
-	merge(base, change)
+	mergeInto(base, change)
 	data, err := json.Marshal(base)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func patched(t testing.TB, patch string) *specs.Spec {
 	return &s
 }
 
-func merge(into, change map[string]any) {
+func mergeInto(into, change map[string]any) {
 	for key, value := range change {
 		if value == nil {
 			delete(into, key)
@@ -55,7 +55,7 @@ func merge(into, change map[string]any) {
 		object, ok := value.(map[string]any)
 		old, ok2 := into[key].(map[string]any)
 		if ok && ok2 {
-			merge(old, object)
+			mergeInto(old, object)
 			continue
 		}
 		into[key] = value
@@ -126,7 +126,7 @@ func asRootless(o *Options) { o.Rootless = true }
 func asSystemd(o *Options)  { o.CgroupDriver = config.CgroupSystemd }
 func asNoPivot(o *Options)  { o.NoPivot = true }
 
-func TestConvertRefuses(t *testing.T) {
+func TestConvertRefusesFields(t *testing.T) {
 	manyMaps := strings.TrimSuffix(strings.Repeat(`{"containerID": 0, "hostID": 0, "size": 1},`, 341), ",")
 	long := strings.Repeat("x", 65)
 	for _, c := range []struct {

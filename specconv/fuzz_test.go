@@ -24,7 +24,7 @@ func FuzzConvert(f *testing.F) {
 		f.Add(data, false, false)
 		f.Add(data, true, true)
 	}
-	f.Add([]byte(minimal), false, true)
+	f.Add([]byte(minimalConfig), false, true)
 	for _, seed := range []string{
 		`{}`, `null`, `{"linux": null}`,
 		`{"ociVersion": "1.0.0", "root": {"path": "/a"}, "process": {"args": ["a"], "cwd": "/", "env": ["A=1", "A=2"]}, "linux": {"namespaces": [{"type": "mount"}]}, "mounts": [{"destination": "../a", "type": "tmpfs", "options": ["ro,rw", "noatime,relatime,rro,rrw"]}]}`,
