@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"berth/internal/flatjson"
 	"berth/libcontainer/config"
 )
 
@@ -82,4 +83,19 @@ type State struct {
 	Created     time.Time         `json:"created"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Owner       string            `json:"owner"`
+}
+
+// JSON returns the state indented, as `state` prints it.
+func (s *State) JSON(indent string) ([]byte, error) {
+	return flatjson.Append(nil, []flatjson.Field{
+		{Name: "ociVersion", Value: &s.OCIVersion, Empty: flatjson.Always},
+		{Name: "id", Value: &s.ID, Empty: flatjson.Always},
+		{Name: "pid", Value: &s.Pid, Empty: flatjson.Always},
+		{Name: "status", Value: (*string)(&s.Status), Empty: flatjson.Always},
+		{Name: "bundle", Value: &s.Bundle, Empty: flatjson.Always},
+		{Name: "rootfs", Value: &s.Rootfs, Empty: flatjson.Always},
+		{Name: "created", Value: &s.Created, Empty: flatjson.Always},
+		{Name: "annotations", Value: &s.Annotations},
+		{Name: "owner", Value: &s.Owner, Empty: flatjson.Always},
+	}, indent)
 }

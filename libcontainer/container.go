@@ -4,6 +4,7 @@ package libcontainer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -91,17 +92,25 @@ func (c *Container) Status() (Status, error) {
 	if !c.alive() {
 		return Stopped, nil
 	}
-	if unix.Access(c.StateDir()+"/"+state.FifoName, unix.F_OK) == nil {
+	if waitsForStart(c.StateDir() + "/" + state.FifoName) {
 		return Created, nil
 	}
-	m, err := c.cgroup()
-	if err != nil {
-		return "", err
-	}
-	if frozen, err := m.Frozen(); err == nil && frozen {
-		return Paused, nil
+	if c.rec.Freezer != "" {
+		if frozen, err := cgroup.FrozenFile(c.rec.Freezer); err == nil && frozen {
+			return Paused, nil
+		}
 	}
 	return Running, nil
+}
+
+// waitsForStart says whether init holds the fifo. A start that was killed may
+// have left the name behind.
+func waitsForStart(fifo string) bool {
+	fd, err := unix.Open(fifo, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err == nil {
+		_ = unix.Close(fd) // nothing was written
+	}
+	return err == nil || errors.Is(err, unix.EACCES) // not ours to open
 }
 
 // cgroup returns the manager of the container's cgroup.

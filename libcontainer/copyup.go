@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"strings"
@@ -44,7 +45,7 @@ func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	defer to.Close()
-	if err := c.asContainerRoot(func() error { return copyTree(from, to, 0) }); err != nil {
+	if err := c.asContainerRoot(func() error { return (&copyUp{left: c.copyBudget()}).tree(from, to, 0) }); err != nil {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	return nil, nil
@@ -114,10 +115,22 @@ func reopenDirectory(fd int) (*os.File, error) {
 // maxDepth bounds a tree, which may be hostile: each level holds a descriptor.
 const maxDepth = 256
 
-// copyTree copies the contents of a directory: names, types, modes, owners,
+// copyUp is one copy in progress.
+type copyUp struct{ left int64 } // bytes that may still be copied
+
+// copyBudget is the container's memory limit: what we copy is charged to us,
+// and must not become a way around it.
+func (c *creation) copyBudget() int64 {
+	if r := c.cfg.Cgroup.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+		return *r.Memory.Limit
+	}
+	return math.MaxInt64
+}
+
+// tree copies the contents of a directory: names, types, modes, owners,
 // extended attributes and times; sockets are left out. Every name is used
 // once, on the descriptor of its directory, without following links.
-func copyTree(from, to *os.File, depth int) error {
+func (c *copyUp) tree(from, to *os.File, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("more than %d directories below each other", maxDepth)
 	}
@@ -127,7 +140,7 @@ func copyTree(from, to *os.File, depth int) error {
 	for {
 		names, err := from.Readdirnames(256)
 		for _, name := range names {
-			if err := copyEntry(from, to, name, depth); err != nil {
+			if err := c.entry(from, to, name, depth); err != nil {
 				return fmt.Errorf("%s: %w", name, err)
 			}
 		}
@@ -140,7 +153,7 @@ func copyTree(from, to *os.File, depth int) error {
 	}
 }
 
-func copyEntry(from, to *os.File, name string, depth int) error {
+func (c *copyUp) entry(from, to *os.File, name string, depth int) error {
 	src, dst := int(from.Fd()), int(to.Fd())
 	var st unix.Stat_t
 	if err := unix.Fstatat(src, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
@@ -148,9 +161,9 @@ func copyEntry(from, to *os.File, name string, depth int) error {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return copyDirectory(src, dst, name, depth)
+		return c.directory(src, dst, name, depth)
 	case unix.S_IFREG:
-		return copyFile(src, dst, name, &st)
+		return c.file(src, dst, name, &st)
 	case unix.S_IFLNK:
 		return copyLink(src, dst, name, &st)
 	case unix.S_IFCHR, unix.S_IFBLK, unix.S_IFIFO:
@@ -166,7 +179,7 @@ func copyEntry(from, to *os.File, name string, depth int) error {
 	return nil
 }
 
-func copyDirectory(src, dst int, name string, depth int) error {
+func (c *copyUp) directory(src, dst int, name string, depth int) error {
 	const flags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 	a, err := unix.Openat(src, name, flags, 0)
 	if err != nil {
@@ -183,10 +196,10 @@ func copyDirectory(src, dst int, name string, depth int) error {
 	}
 	to := os.NewFile(uintptr(b), name)
 	defer to.Close()
-	return copyTree(from, to, depth+1)
+	return c.tree(from, to, depth+1)
 }
 
-func copyFile(src, dst int, name string, st *unix.Stat_t) error {
+func (c *copyUp) file(src, dst int, name string, st *unix.Stat_t) error {
 	a, err := unix.Openat(src, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("openat: %w", err)
@@ -199,11 +212,44 @@ func copyFile(src, dst int, name string, st *unix.Stat_t) error {
 	}
 	to := os.NewFile(uintptr(b), name)
 	defer to.Close()
-	// No more than it had: the file may grow as fast as we copy.
-	if _, err := io.CopyN(to, from, st.Size); err != nil && !errors.Is(err, io.EOF) {
+	if err := c.data(from, to, st.Size); err != nil {
 		return err
 	}
 	return copyAttributes(from, to)
+}
+
+// data copies what of a file is not a hole, and no more than the size it had:
+// it may grow as fast as we copy.
+func (c *copyUp) data(from, to *os.File, size int64) error {
+	if err := to.Truncate(size); err != nil {
+		return err
+	}
+	for at := int64(0); at < size; {
+		start, err := from.Seek(at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) {
+			return nil // nothing but a hole follows
+		}
+		if err != nil {
+			return err
+		}
+		end, err := from.Seek(start, unix.SEEK_HOLE)
+		if err != nil {
+			return err
+		}
+		at = min(end, size)
+		if c.left -= at - start; c.left < 0 {
+			return errors.New("more than linux.resources.memory.limit to copy")
+		}
+		for _, f := range []*os.File{from, to} {
+			if _, err := f.Seek(start, io.SeekStart); err != nil {
+				return err
+			}
+		}
+		if _, err := io.CopyN(to, from, at-start); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyLink(src, dst int, name string, st *unix.Stat_t) error {

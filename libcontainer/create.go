@@ -218,12 +218,14 @@ func (c *creation) record() error {
 	c.rec = &state.Record{
 		ID: c.o.ID, OCIVersion: c.cfg.OCIVersion, Bundle: c.cfg.Bundle, Rootfs: c.cfg.Rootfs,
 		Created: time.Now().UTC(), Phase: state.PhaseCreating, Rootless: c.cfg.Rootless, NoPivot: c.cfg.NoPivot,
-		CgroupPaths: paths, CgroupDriver: string(c.cfg.Cgroup.Driver), ConfigVersion: state.ConfigVersion, Annotations: c.cfg.Annotations, NoNewKeyring: c.o.NoNewKeyring,
-		SeccompPresent: c.in.Filter != nil,
-		Poststart:      c.cfg.Hooks.Poststart, Poststop: c.cfg.Hooks.Poststop,
+		CgroupPaths: paths, CgroupDriver: string(c.cfg.Cgroup.Driver), Freezer: c.cgroup.FreezerFile(),
+		ConfigVersion: state.ConfigVersion, Annotations: c.cfg.Annotations, NoNewKeyring: c.o.NoNewKeyring,
+		SeccompPresent: c.in.Filter != nil, Namespaces: make(map[string]string),
+		ExecCPUAffinity: c.cfg.ExecCPUAffinity,
+		Poststart:       c.cfg.Hooks.Poststart, Poststop: c.cfg.Hooks.Poststop,
 	}
 	for _, ns := range c.cfg.Namespaces {
-		c.rec.Namespaces = append(c.rec.Namespaces, state.Namespace{Type: string(ns.Type), Path: ns.Path})
+		c.rec.Namespaces[string(ns.Type)] = ns.Path
 	}
 	if len(c.cfg.Mounts) > 0 && !c.cfg.Namespaces.Has(config.MountNS) {
 		c.rec.HostMounts = true

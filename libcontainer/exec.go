@@ -83,6 +83,9 @@ func (e *execution) prepare() error {
 		return err
 	}
 	p := e.o.Process
+	if p.CPUAffinity == nil {
+		p.CPUAffinity = rec.ExecCPUAffinity
+	}
 	if err := lsm.Check(p.AppArmorProfile, p.SELinuxLabel); err != nil {
 		return err
 	}
@@ -114,10 +117,10 @@ func (e *execution) filter() (*plan.Filter, error) {
 }
 
 // joins says what to join: every namespace that is not the host's.
-func joins(list []state.Namespace, noPivot bool) *plan.Exec {
+func joins(list map[string]string, noPivot bool) *plan.Exec {
 	x := &plan.Exec{NoPivot: noPivot}
-	for _, ns := range list {
-		t := config.NamespaceType(ns.Type)
+	for name := range list {
+		t := config.NamespaceType(name)
 		x.Namespaces |= plan.CloneFlag(t)
 		x.UserNS = x.UserNS || t == config.UserNS
 		x.PIDNS = x.PIDNS || t == config.PIDNS

@@ -25,6 +25,31 @@ func formatIDMap(list []config.IDMap) string {
 	return b.String()
 }
 
+// IDMappings returns the id maps of the container's user namespace, as init
+// has them; none if it has no such namespace, or init is gone.
+func (c *Container) IDMappings() (uids, gids []config.IDMap) {
+	if _, ok := c.rec.Namespaces[string(config.UserNS)]; !ok || !c.alive() {
+		return nil, nil
+	}
+	dir := "/proc/" + strconv.Itoa(c.rec.InitPid)
+	return readIDMap(dir + "/uid_map"), readIDMap(dir + "/gid_map")
+}
+
+func readIDMap(path string) []config.IDMap {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil // init has just ended: what follows says so
+	}
+	var list []config.IDMap
+	for line := range strings.Lines(string(data)) {
+		var m config.IDMap
+		if _, err := fmt.Sscan(line, &m.ContainerID, &m.HostID, &m.Size); err == nil {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // ownIDOnly says whether a map is one line with the given host id: what an
 // unprivileged process may write itself.
 func ownIDOnly(list []config.IDMap, id uint32) bool {

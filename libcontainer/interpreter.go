@@ -50,9 +50,11 @@ func parseExecutable(head []byte, others func() bool) (loader, error) {
 }
 
 // machines are the ELF machines that each architecture's kernel executes.
-var machines = map[string][]uint16{
-	"amd64": {62, 3},   // EM_X86_64, EM_386
-	"arm64": {183, 40}, // EM_AARCH64, EM_ARM
+func machines(arch string) []uint16 {
+	if arch == "arm64" {
+		return []uint16{183, 40} // EM_AARCH64, EM_ARM
+	}
+	return []uint16{62, 3} // EM_X86_64, EM_386
 }
 
 func parseELF(head []byte, others func() bool) (loader, error) {
@@ -64,7 +66,7 @@ func parseELF(head []byte, others func() bool) (loader, error) {
 	}
 	le := binary.LittleEndian
 	machine, known := le.Uint16(head[18:]), false
-	for _, m := range machines[runtime.GOARCH] {
+	for _, m := range machines(runtime.GOARCH) {
 		known = known || m == machine
 	}
 	if !known {

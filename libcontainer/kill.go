@@ -52,12 +52,8 @@ func (c *Container) killAll(sig unix.Signal) error {
 func (c *Container) ownPIDNamespace() bool { return ownPIDNamespace(c.rec) }
 
 func ownPIDNamespace(rec *state.Record) bool {
-	for _, ns := range rec.Namespaces {
-		if ns.Type == string(config.PIDNS) {
-			return ns.Path == ""
-		}
-	}
-	return false
+	path, ok := rec.Namespaces[string(config.PIDNS)]
+	return ok && path == ""
 }
 
 // killInit signals init through a pidfd whose start time was checked, so that

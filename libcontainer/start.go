@@ -35,7 +35,7 @@ func (c *Container) Start(o StartOptions) error {
 	case Stopped:
 		return errors.New("cannot start a container that has stopped")
 	case Running, Paused:
-		return errors.New("cannot start an already running container")
+		return errStarted
 	case Creating:
 		return errors.New("cannot start a container that is not created yet")
 	}
@@ -66,8 +66,11 @@ func (c *Container) Start(o StartOptions) error {
 	return nil
 }
 
-// release writes the byte that init waits for. Of two that start at the same
-// time, the one that removes the fifo wins.
+var errStarted = errors.New("cannot start an already running container")
+
+// release writes the byte that init waits for, and then removes the fifo: in
+// this order, since a container whose start was killed in between runs. Of two
+// that start at the same time, the one with the lock wins.
 func (c *Container) release() error {
 	path := c.StateDir() + "/" + state.FifoName
 	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
@@ -75,20 +78,26 @@ func (c *Container) release() error {
 		return errors.New("cannot start a container that has stopped")
 	}
 	if errors.Is(err, unix.ENOENT) {
-		return errors.New("cannot start an already running container")
+		return errStarted
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	if err := unix.Unlink(path); err != nil {
-		if errors.Is(err, unix.ENOENT) {
-			return errors.New("cannot start an already running container")
-		}
-		return fmt.Errorf("unlink %s: %w", path, err)
+	var st unix.Stat_t
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errStarted
+	} else if err != nil {
+		return fmt.Errorf("flock %s: %w", path, err)
+	}
+	if err := unix.Fstat(fd, &st); err != nil || st.Nlink == 0 {
+		return errStarted
 	}
 	if _, err := unix.Write(fd, []byte{0}); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if err := unix.Unlink(path); err != nil {
+		return fmt.Errorf("unlink %s: %w", path, err)
 	}
 	if len(c.rec.Poststart) > 0 {
 		return c.awaitExec(fd)

@@ -36,7 +36,7 @@ func (c *converter) process() error {
 		return err
 	}
 	p.Seccomp = c.spec.Linux.Seccomp
-	p.CPUAffinity = nil // exec's alone
+	c.out.ExecCPUAffinity, p.CPUAffinity = p.CPUAffinity, nil
 	if err := c.personality(p); err != nil {
 		return err
 	}

@@ -157,6 +157,7 @@ func (c *execCommand) resolve(e *env, container *libcontainer.Container, args []
 			return nil, err
 		}
 	}
+	ctx.UIDMappings, ctx.GIDMappings = container.IDMappings()
 	process, warnings, err := specconv.ConvertProcess(p, ctx)
 	for _, w := range warnings {
 		e.log.warn(w)

@@ -22,7 +22,12 @@ func (*stateCommand) run(e *env, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	return 0, printJSON(os.Stdout, "  ", st)
+	data, err := st.JSON("  ")
+	if err != nil {
+		return 1, err
+	}
+	_, err = os.Stdout.Write(append(data, '\n'))
+	return 0, err
 }
 
 // printJSON prints a value indented, with its last newline.

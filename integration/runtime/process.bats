@@ -186,6 +186,17 @@ load helpers
 	assert_output $'Cpus_allowed_list:\t1'
 }
 
+@test "process.execCPUAffinity: also for a process.json that says nothing" {
+	lacks runc 1.3 "came with 1.3"
+	lacks crun 1.20 "came later"
+	[[ $(nproc) -ge 2 ]] || skip "one CPU"
+	update_config '.process.execCPUAffinity = {"initial":"0","final":"1"}'
+	idle_ct
+	echo '{"args":["grep","Cpus_allowed_list","/proc/self/status"],"cwd":"/","env":["PATH=/bin"]}' >"$T/process.json"
+	try rt exec --process "$T/process.json" "$ID"
+	assert_output $'Cpus_allowed_list:\t1'
+}
+
 @test "CPU affinity: that of the caller does not stick" {
 	lacks runc 1.2 "inherits it"
 	lacks crun 1.9 "inherits it"

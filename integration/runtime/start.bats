@@ -91,3 +91,28 @@ load helpers
 	start_ct
 	assert_eq "$(state_of pid)" "$before"
 }
+
+@test "start: killed before it removed the fifo, the container counts as running" {
+	needs_berth "exec.fifo is its own"
+	set_args sleep 1000
+	create_ct
+	# What such a start leaves: init was told to go on, and the name is there.
+	printf '\0' >"$ROOT/$ID/exec.fifo"
+	wait_status running
+	try start_ct
+	assert_fails
+}
+
+@test "start: one that is at work keeps others out" {
+	needs_berth "exec.fifo is its own"
+	set_args sleep 1000
+	create_ct
+	exec {lock}<>"$ROOT/$ID/exec.fifo"
+	flock -x "$lock"
+	try start_ct
+	assert_fails
+	assert_has "already running"
+	exec {lock}>&-
+	try start_ct
+	assert_ok
+}

@@ -54,3 +54,24 @@ setup() {
 	run_ct
 	assert_output "$T/secret"
 }
+
+@test "tmpcopyup: holes are not filled" {
+	lacks crun "copies them"
+	lacks runc "copies them"
+	truncate -s 64G "$ROOTFS/dir/holes"
+	printf data | dd of="$ROOTFS/dir/holes" bs=1 seek=1M conv=notrunc 2>/dev/null
+	copyup
+	set_script 'stat -c %s /dir/holes; dd if=/dir/holes bs=1 skip=1M count=4 2>/dev/null'
+	run_ct
+	assert_ok
+	assert_output $'68719476736\ndata'
+}
+
+@test "tmpcopyup: not more than the memory limit" {
+	needs_berth "the peers copy from inside, and are killed"
+	dd if=/dev/zero of="$ROOTFS/dir/big" bs=1M count=8 2>/dev/null
+	copyup
+	update_config '.linux.resources.memory = {"limit":4194304}'
+	create_fails
+	assert_has memory.limit
+}

@@ -94,6 +94,16 @@ load helpers
 	assert_output $'0\n 0 100000 65536\n'"$(readlink "/proc/$(state_of pid)/ns/user")"
 }
 
+@test "userns: exec as an id that is not mapped names the field" {
+	needs_berth "the text is its own"
+	requires userns
+	with_userns
+	idle_ct
+	try rt exec --user 70000 "$ID" true
+	assert_fails
+	assert_has process.user.uid
+}
+
 @test "userns: all capabilities asked for are there, in the namespace only" {
 	requires userns
 	with_userns

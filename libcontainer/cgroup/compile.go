@@ -88,11 +88,11 @@ func Compile(r *specs.LinuxResources, f Facts) (Writes, []string, error) {
 func (c controller) compile(r *specs.LinuxResources, f Facts, l *limit.List) error {
 	if ok, v2 := f.Has(c.v1); ok && !v2 {
 		l.Controller = c.v1
-		return fs1.Compilers[c.v1](r, l)
+		return fs1.Compile(c.v1, r, l)
 	}
 	if ok, v2 := f.Has(c.v2); ok && v2 {
 		l.Controller, l.V2 = c.v2, true
-		return fs2.Compilers[c.v2](r, l)
+		return fs2.Compile(c.v2, r, l)
 	}
 	return c.missing(r, f, l)
 }
@@ -116,7 +116,7 @@ func (c controller) missing(r *specs.LinuxResources, f Facts, l *limit.List) err
 	}
 	// Empty objects ask for nothing: see what would have been written.
 	var probe limit.List
-	if err := fs1.Compilers[c.v1](r, &probe); err != nil {
+	if err := fs1.Compile(c.v1, r, &probe); err != nil {
 		return err
 	}
 	if len(probe.Writes) == 0 {

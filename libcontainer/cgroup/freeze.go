@@ -43,16 +43,31 @@ func (m *Manager) Frozen() (bool, error) {
 	return isFrozen(d)
 }
 
-func isFrozen(d Dir) (bool, error) {
-	file, thawed := "cgroup.freeze", "0"
-	if isV1Freezer(d) {
-		file, thawed = "freezer.state", "THAWED"
+// FreezerFile is the file that FrozenFile reads, "" if nothing can freeze.
+func (m *Manager) FreezerFile() string {
+	if d, ok := m.freezer(); ok {
+		return freezerFile(d)
 	}
-	s, err := readFile(d.Path, file)
+	return ""
+}
+
+func freezerFile(d Dir) string {
+	if isV1Freezer(d) {
+		return filepath.Join(d.Path, "freezer.state")
+	}
+	return filepath.Join(d.Path, "cgroup.freeze")
+}
+
+func isFrozen(d Dir) (bool, error) { return FrozenFile(freezerFile(d)) }
+
+// FrozenFile is Manager.Frozen for who knows no more than FreezerFile's result.
+func FrozenFile(path string) (bool, error) {
+	s, err := readFile(filepath.Split(path))
 	if gone(err) {
 		return false, nil
 	}
-	return err == nil && strings.TrimSpace(s) != thawed, err
+	s = strings.TrimSpace(s)
+	return err == nil && s != "THAWED" && s != "0", err // v1's word, v2's number
 }
 
 // Freeze stops every process of the cgroup and returns when all are stopped.

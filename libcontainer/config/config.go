@@ -47,8 +47,10 @@ type Container struct {
 	Hooks    Hooks
 	Cgroup   Cgroup
 
-	Process     *Process // nil: a container that cannot be started yet
-	Annotations map[string]string
+	Process *Process // nil: a container that cannot be started yet
+	// ExecCPUAffinity is for processes of exec that say nothing of it.
+	ExecCPUAffinity *CPUAffinity
+	Annotations     map[string]string
 
 	// Rootless says that we are not root in the initial user namespace: failing
 	// to create cgroups is then no error unless something needs them.
@@ -285,7 +287,8 @@ type IOPriority struct {
 
 // CPUAffinity holds CPU sets as bit masks, bit n for CPU n, little-endian words.
 type CPUAffinity struct {
-	Initial, Final []uint64 // nil: unchanged
+	Initial []uint64 `json:"initial,omitempty"` // nil: unchanged
+	Final   []uint64 `json:"final,omitempty"`
 }
 
 // MemoryPolicy is linux.memoryPolicy, set_mempolicy(2).

@@ -9,20 +9,21 @@
 package lsm
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"github.com/opencontainers/selinux/go-selinux"
 	"golang.org/x/sys/unix"
+
+	"berth/internal/unsupported"
 )
 
 // What a label asks for and the host lacks. For both,
 // errors.Is(err, errors.ErrUnsupported) holds; the texts begin as runc's.
-var (
-	ErrNoAppArmor = fmt.Errorf("apparmor: config provided but apparmor not supported: %w", errors.ErrUnsupported)
-	ErrNoSELinux  = fmt.Errorf("selinux label is specified in config, but selinux is disabled or not supported: %w", errors.ErrUnsupported)
+const (
+	ErrNoAppArmor = unsupported.Error("apparmor: config provided but apparmor not supported")
+	ErrNoSELinux  = unsupported.Error("selinux label is specified in config, but selinux is disabled or not supported")
 )
 
 // Where the kernel shows what it has; tests have others.

@@ -23,12 +23,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/internal/procfs"
+	"berth/internal/unsupported"
 	"berth/libcontainer/config"
 )
 
 // ErrUnsupported says that there is no resctrl filesystem to use. For it
 // errors.Is(err, errors.ErrUnsupported) holds.
-var ErrUnsupported = fmt.Errorf("no resctrl filesystem is mounted (mount -t resctrl resctrl /sys/fs/resctrl; needs a CPU with RDT): %w", errors.ErrUnsupported)
+const ErrUnsupported = unsupported.Error("no resctrl filesystem is mounted (mount -t resctrl resctrl /sys/fs/resctrl; needs a CPU with RDT)")
 
 // Group is a resctrl group, and the monitoring group in it.
 type Group = config.RDTGroup
@@ -273,11 +274,13 @@ func mountPoint(mountinfo string) (string, bool) {
 		}
 		// Field 4 is the part of the filesystem that is mounted: all of it, please.
 		if f := strings.Fields(fields); len(f) >= 6 && f[3] == "/" {
-			return unescape.Replace(f[4]), true
+			return unescape(f[4]), true
 		}
 	}
 	return "", false
 }
 
 // unescape undoes what the kernel does to blanks in mountinfo.
-var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+func unescape(s string) string {
+	return strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`).Replace(s)
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"berth/internal/flatjson"
 	"berth/libcontainer/config"
 )
 
@@ -22,66 +23,81 @@ const PhaseCreating = "creating"
 // parses it; what only exec needs belongs to Exec. The names of the first
 // fields are runc's, as monitoring tools look for them.
 type Record struct {
-	ID        string `json:"id"`
-	InitPid   int    `json:"init_process_pid"`
-	InitStart uint64 `json:"init_process_start"` // see procfs.Stat.Start
+	ID        string
+	InitPid   int
+	InitStart uint64 // see procfs.Stat.Start
 	// Created is in UTC; it is printed as RFC 3339 with nanoseconds.
-	Created       time.Time `json:"created"`
-	ConfigVersion int       `json:"config_version"`
-	Phase         string    `json:"phase,omitempty"`
+	Created       time.Time
+	ConfigVersion int
+	Phase         string
 
-	OCIVersion  string            `json:"oci_version"`
-	Bundle      string            `json:"bundle"`
-	Rootfs      string            `json:"rootfs"`
-	Annotations map[string]string `json:"annotations,omitempty"`
+	OCIVersion  string
+	Bundle      string
+	Rootfs      string
+	Annotations map[string]string
 
-	Rootless     bool `json:"rootless,omitempty"`
-	NoPivot      bool `json:"no_pivot,omitempty"`
-	NoNewKeyring bool `json:"no_new_keyring,omitempty"`
+	Rootless     bool
+	NoPivot      bool
+	NoNewKeyring bool
 
 	// HostMounts: there is no mount namespace, and the config's mounts lie on a
 	// bind mount of Rootfs. RootfsMount is the id of the mount that was there
 	// before, statx(2).
-	HostMounts  bool   `json:"host_mounts,omitempty"`
-	RootfsMount uint64 `json:"rootfs_mount,omitempty"`
+	HostMounts  bool
+	RootfsMount uint64
 
-	// CgroupPaths is the cgroup package's to define.
-	CgroupPaths  json.RawMessage `json:"cgroup_paths,omitempty"`
-	CgroupDriver string          `json:"cgroup_driver,omitempty"`
+	// CgroupPaths is the cgroup package's to define. Freezer is the file among
+	// them that says whether the container is paused, "" for none.
+	CgroupPaths  json.RawMessage
+	CgroupDriver string
+	Freezer      string
 
-	// Namespaces are those that exec joins; Path is "" for those that init made.
-	Namespaces []Namespace `json:"namespaces,omitempty"`
-	// UserNSMappings are those of the container's user namespace.
-	UserNSMappings *Mappings `json:"userns_mappings,omitempty"`
-
-	// ExternalDescriptors are what init's 0, 1 and 2 were, for checkpoint.
-	ExternalDescriptors []string           `json:"external_descriptors,omitempty"`
-	NetDevices          []config.NetDevice `json:"net_devices,omitempty"`
+	// Namespaces are those that exec joins: type to path, which is "" for those
+	// that init made.
+	Namespaces map[string]string
 
 	// RDT is the resctrl group, recorded before it is made.
-	RDT *config.RDTGroup `json:"intel_rdt,omitempty"`
+	RDT *config.RDTGroup
 
 	// The hooks that run after create.
-	Poststart []config.Hook `json:"poststart,omitempty"`
-	Poststop  []config.Hook `json:"poststop,omitempty"`
+	Poststart []config.Hook
+	Poststop  []config.Hook
+
+	// ExecCPUAffinity is process.execCPUAffinity of the config.
+	ExecCPUAffinity *config.CPUAffinity
 
 	// SeccompPresent says that Exec holds a filter, which exec must apply.
-	SeccompPresent bool `json:"seccomp_present,omitempty"`
+	SeccompPresent bool
 }
 
-// Namespace is one namespace of the container.
-type Namespace struct {
-	Type string `json:"type"`
-	Path string `json:"path,omitempty"`
-}
-
-// NamespaceTypes returns the types of the container's namespaces.
-func (r *Record) NamespaceTypes() []config.NamespaceType {
-	types := make([]config.NamespaceType, len(r.Namespaces))
-	for i, ns := range r.Namespaces {
-		types[i] = config.NamespaceType(ns.Type)
+// fields is the layout of state.json.
+func (r *Record) fields() []flatjson.Field {
+	return []flatjson.Field{
+		{Name: "id", Value: &r.ID, Empty: flatjson.Always},
+		{Name: "init_process_pid", Value: &r.InitPid, Empty: flatjson.Always},
+		{Name: "init_process_start", Value: &r.InitStart, Empty: flatjson.Always},
+		{Name: "created", Value: &r.Created, Empty: flatjson.Always},
+		{Name: "config_version", Value: &r.ConfigVersion, Empty: flatjson.Always},
+		{Name: "phase", Value: &r.Phase},
+		{Name: "oci_version", Value: &r.OCIVersion, Empty: flatjson.Always},
+		{Name: "bundle", Value: &r.Bundle, Empty: flatjson.Always},
+		{Name: "rootfs", Value: &r.Rootfs, Empty: flatjson.Always},
+		{Name: "annotations", Value: &r.Annotations},
+		{Name: "rootless", Value: &r.Rootless},
+		{Name: "no_pivot", Value: &r.NoPivot},
+		{Name: "no_new_keyring", Value: &r.NoNewKeyring},
+		{Name: "host_mounts", Value: &r.HostMounts},
+		{Name: "rootfs_mount", Value: &r.RootfsMount},
+		{Name: "cgroup_paths", Value: &r.CgroupPaths},
+		{Name: "cgroup_driver", Value: &r.CgroupDriver},
+		{Name: "freezer", Value: &r.Freezer},
+		{Name: "namespaces", Value: &r.Namespaces},
+		{Name: "intel_rdt", Value: &r.RDT, Empty: func() bool { return r.RDT == nil }},
+		{Name: "poststart", Value: &r.Poststart, Empty: func() bool { return len(r.Poststart) == 0 }},
+		{Name: "poststop", Value: &r.Poststop, Empty: func() bool { return len(r.Poststop) == 0 }},
+		{Name: "exec_cpu_affinity", Value: &r.ExecCPUAffinity, Empty: func() bool { return r.ExecCPUAffinity == nil }},
+		{Name: "seccomp_present", Value: &r.SeccompPresent},
 	}
-	return types
 }
 
 // OCIState returns the JSON that hooks get on stdin: exactly the fields of
@@ -95,12 +111,6 @@ func (r *Record) OCIState(status string, pid int) ([]byte, error) {
 		Bundle      string            `json:"bundle"`
 		Annotations map[string]string `json:"annotations,omitempty"`
 	}{r.OCIVersion, r.ID, status, pid, r.Bundle, r.Annotations})
-}
-
-// Mappings are the id maps of a user namespace.
-type Mappings struct {
-	UID []config.IDMap `json:"uid"`
-	GID []config.IDMap `json:"gid"`
 }
 
 // Exec is exec.json: the container's own process settings, which exec takes

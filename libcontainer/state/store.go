@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/internal/atomicfile"
+	"berth/internal/flatjson"
 )
 
 const (
@@ -87,16 +88,21 @@ func (s Store) Reserve(id string) error {
 }
 
 // Save writes the record, which replaces an earlier one at once.
-func (s Store) Save(id string, r *Record) error { return s.save(id, recordName, r) }
+func (s Store) Save(id string, r *Record) error {
+	data, err := flatjson.Append(nil, r.fields(), "")
+	return s.save(id, recordName, data, err)
+}
 
 // SaveExec writes what exec needs.
-func (s Store) SaveExec(id string, e *Exec) error { return s.save(id, execName, e) }
+func (s Store) SaveExec(id string, e *Exec) error {
+	data, err := json.Marshal(e)
+	return s.save(id, execName, data, err)
+}
 
-func (s Store) save(id, name string, v any) error {
+func (s Store) save(id, name string, data []byte, err error) error {
 	if err := ValidateID(id); err != nil {
 		return err
 	}
-	data, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("cannot encode state of container %q: %w", id, err)
 	}
@@ -107,7 +113,8 @@ func (s Store) save(id, name string, v any) error {
 // also ErrIncomplete if the id is reserved nevertheless.
 func (s Store) Load(id string) (*Record, error) {
 	var r Record
-	if err := s.load(id, recordName, &r); err != nil {
+	err := s.load(id, recordName, func(data []byte) error { return flatjson.Parse(data, r.fields()) })
+	if err != nil {
 		return nil, err
 	}
 	if r.ID != id {
@@ -122,13 +129,14 @@ func (s Store) Load(id string) (*Record, error) {
 // LoadExec reads what SaveExec wrote, with Load's errors.
 func (s Store) LoadExec(id string) (*Exec, error) {
 	var e Exec
-	if err := s.load(id, execName, &e); err != nil {
+	err := s.load(id, execName, func(data []byte) error { return json.Unmarshal(data, &e) })
+	if err != nil {
 		return nil, err
 	}
 	return &e, nil
 }
 
-func (s Store) load(id, name string, v any) error {
+func (s Store) load(id, name string, parse func([]byte) error) error {
 	if err := ValidateID(id); err != nil {
 		return err
 	}
@@ -140,7 +148,7 @@ func (s Store) load(id, name string, v any) error {
 		return ErrNotExist
 	}
 	if err == nil {
-		if err = json.Unmarshal(data, v); err != nil {
+		if err = parse(data); err != nil {
 			err = fmt.Errorf("%w: %w", ErrGarbage, err)
 		}
 	}

@@ -5,6 +5,7 @@
 package fs1
 
 import (
+	"fmt"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -12,19 +13,32 @@ import (
 	"berth/libcontainer/cgroup/limit"
 )
 
-// Compilers turn the limits of r into writes, by the name of the v1 controller.
-// r is not nil.
-var Compilers = map[string]func(r *specs.LinuxResources, l *limit.List) error{
-	"devices":  devices,
-	"memory":   memory,
-	"cpu":      cpu,
-	"cpuset":   cpuset,
-	"pids":     pids,
-	"blkio":    blkio,
-	"hugetlb":  hugetlb,
-	"rdma":     rdma,
-	"net_cls":  netCls,
-	"net_prio": netPrio,
+// Compile turns the limits of r, which is not nil, into writes for one v1
+// controller.
+func Compile(controller string, r *specs.LinuxResources, l *limit.List) error {
+	switch controller {
+	case "devices":
+		return devices(r, l)
+	case "memory":
+		return memory(r, l)
+	case "cpu":
+		return cpu(r, l)
+	case "cpuset":
+		return cpuset(r, l)
+	case "pids":
+		return pids(r, l)
+	case "blkio":
+		return blkio(r, l)
+	case "hugetlb":
+		return hugetlb(r, l)
+	case "rdma":
+		return rdma(r, l)
+	case "net_cls":
+		return netCls(r, l)
+	case "net_prio":
+		return netPrio(r, l)
+	}
+	return fmt.Errorf("cgroup v1 has no controller %q", controller)
 }
 
 func memory(r *specs.LinuxResources, l *limit.List) error {

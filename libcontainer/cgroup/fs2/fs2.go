@@ -6,6 +6,7 @@
 package fs2
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -16,16 +17,26 @@ import (
 	"berth/libcontainer/cgroup/limit"
 )
 
-// Compilers turn the limits of r into writes, by the name of the v2 controller.
-// r is not nil.
-var Compilers = map[string]func(r *specs.LinuxResources, l *limit.List) error{
-	"memory":  memory,
-	"cpu":     cpu,
-	"cpuset":  cpuset,
-	"pids":    pids,
-	"io":      io,
-	"hugetlb": hugetlb,
-	"rdma":    limit.RDMA,
+// Compile turns the limits of r, which is not nil, into writes for one v2
+// controller.
+func Compile(controller string, r *specs.LinuxResources, l *limit.List) error {
+	switch controller {
+	case "memory":
+		return memory(r, l)
+	case "cpu":
+		return cpu(r, l)
+	case "cpuset":
+		return cpuset(r, l)
+	case "pids":
+		return pids(r, l)
+	case "io":
+		return io(r, l)
+	case "hugetlb":
+		return hugetlb(r, l)
+	case "rdma":
+		return limit.RDMA(r, l)
+	}
+	return fmt.Errorf("cgroup v2 has no controller %q", controller)
 }
 
 func memory(r *specs.LinuxResources, l *limit.List) error {
