@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/boot"
-	"berth/libcontainer/config"
 	"berth/libcontainer/plan"
 )
 
@@ -56,7 +55,7 @@ func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
 // from ids that it does not map. Reading and changing owners stays privileged,
 // since only the ids for files change, setfsuid(2), and capabilities are kept.
 func (c *creation) asContainerRoot(f func() error) error {
-	uid, gid := hostID(c.cfg.UIDMappings), hostID(c.cfg.GIDMappings)
+	uid, gid := int(hostID(c.cfg.UIDMappings, 0)), int(hostID(c.cfg.GIDMappings, 0))
 	if len(c.cfg.UIDMappings) == 0 || c.cfg.Rootless {
 		return f()
 	}
@@ -75,16 +74,6 @@ func (c *creation) asContainerRoot(f func() error) error {
 		done <- f()
 	}()
 	return <-done
-}
-
-// hostID is the host's id of the container's 0.
-func hostID(list []config.IDMap) int {
-	for _, m := range list {
-		if m.ContainerID == 0 {
-			return int(m.HostID)
-		}
-	}
-	return 0
 }
 
 // setFsuidKeepingCaps changes the thread's fsuid, and raises the capabilities

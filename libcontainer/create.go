@@ -38,6 +38,8 @@ type creation struct {
 	host    host.Facts
 	groups  cgroup.Facts
 	cgroup  *cgroup.Manager
+	limits  cgroup.Limits
+	holder  *holder // the systemd scope's first process
 	in      *plan.Input
 	plan    *plan.Plan
 	driver  *driver
@@ -77,7 +79,9 @@ func Plan(o CreateOptions) (*plan.Plan, error) {
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
-	return c.plan, nil
+	var err error
+	c.plan.Cgroup, err = c.cgroupSteps()
+	return c.plan, err
 }
 
 // prepare does all that changes nothing: facts, paths, filter, plan.
@@ -89,14 +93,10 @@ func (c *creation) prepare() error {
 	if c.groups, err = cgroup.Probe(); err != nil && c.cfg.Cgroup.Driver != config.CgroupDisabled {
 		return err
 	}
-	if err := cgroup.CheckDriver(c.cfg.Cgroup.Driver); err != nil {
-		return err
-	}
-	paths, err := cgroup.Resolve(c.cfg.Cgroup, c.o.ID, c.cfg.Rootless, c.groups)
+	paths, err := c.resolveCgroup()
 	if err != nil {
 		return err
 	}
-	c.cgroup = cgroup.Open(paths)
 	if err := c.checkLabels(); err != nil {
 		return err
 	}
@@ -148,20 +148,7 @@ func (c *creation) create() error {
 	if err := c.record(); err != nil {
 		return err
 	}
-	needed := c.cfg.Cgroup.Path != "" || c.cfg.Cgroup.Resources != nil
-	if err := c.cgroup.Create(needed); err != nil {
-		c.rec.CgroupPaths = nil // not ours to clean: it may be another container's
-		_ = c.store.Save(c.o.ID, c.rec)
-		return err
-	}
-	writes, warnings, err := cgroup.Compile(c.cfg.Cgroup.Resources, c.groups)
-	if err != nil {
-		return err
-	}
-	for _, w := range warnings {
-		c.warn(w)
-	}
-	if err := c.cgroup.Apply(writes); err != nil {
+	if err := c.makeCgroup(); err != nil {
 		return err
 	}
 	files, err := c.openFiles()
@@ -218,7 +205,7 @@ func (c *creation) record() error {
 	c.rec = &state.Record{
 		ID: c.o.ID, OCIVersion: c.cfg.OCIVersion, Bundle: c.cfg.Bundle, Rootfs: c.cfg.Rootfs,
 		Created: time.Now().UTC(), Phase: state.PhaseCreating, Rootless: c.cfg.Rootless, NoPivot: c.cfg.NoPivot,
-		CgroupPaths: paths, CgroupDriver: string(c.cfg.Cgroup.Driver), Freezer: c.cgroup.FreezerFile(),
+		CgroupPaths: paths, CgroupDriver: string(c.cfg.Cgroup.Driver), Freezer: c.cgroup.FreezerFile(), DeviceRules: c.limits.Devices.Digest(),
 		ConfigVersion: state.ConfigVersion, Annotations: c.cfg.Annotations, NoNewKeyring: c.o.NoNewKeyring,
 		SeccompPresent: c.in.Filter != nil, Namespaces: make(map[string]string),
 		ExecCPUAffinity: c.cfg.ExecCPUAffinity,
@@ -333,6 +320,9 @@ func passConsole(m boot.Message, socket string, console func(*os.File) error) er
 // wait for start, or go on.
 func (c *creation) ready(plan.Step, boot.Message) ([]byte, error) {
 	pid := c.driver.pid
+	if err := c.finishCgroup(); err != nil {
+		return nil, err
+	}
 	if !c.plan.OwnRlimits {
 		if err := setRlimits(pid, c.cfg.Process.Rlimits); err != nil {
 			return nil, err
@@ -424,6 +414,9 @@ func (c *creation) explain(err error) error {
 func (c *creation) undo() {
 	if c.driver != nil {
 		c.driver.abort()
+	}
+	if c.holder != nil {
+		c.holder.end()
 	}
 	if c.fifo != nil {
 		c.fifo.Close()

@@ -17,6 +17,7 @@ import (
 // Errors that callers decide on. Engines match their texts.
 var (
 	ErrNotRunning = errors.New("container not running")
+	ErrNotPaused  = errors.New("container not paused")
 	ErrPaused     = errors.New("cannot exec in a paused container (use --ignore-paused to override)")
 	ErrStopped    = errors.New("cannot exec in a stopped container")
 )

@@ -6,23 +6,25 @@ import (
 	"runtime"
 	"syscall"
 
-	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/boot"
 )
 
-// holder is a process that keeps a new user namespace alive while we open it.
+// holder is a process that does nothing but be there: it keeps a new user
+// namespace alive while we open it, or a systemd scope until init is in it.
 type holder struct {
 	child *boot.Child
 	pid   int
 }
 
-// startNamespaceHolder starts an image that unshares a user namespace and
-// waits.
-func startNamespaceHolder() (*holder, error) {
+// startHolder starts an image that unshares namespaces, CLONE_NEW* or 0, and
+// waits. It ends with us.
+func startHolder(namespaces uint64) (*holder, error) {
 	b := boot.New(boot.Config{Arch: boot.Arch(runtime.GOARCH), Control: 3})
-	b.At("user namespace of an id-mapped mount")
-	b.Do(boot.Unshare, unix.CLONE_NEWUSER)
+	b.At("holder")
+	if namespaces != 0 {
+		b.Do(boot.Unshare, namespaces)
+	}
 	b.Do(boot.Write, b.Control(), b.Bytes(boot.BarrierHeader(0)), 8)
 	b.Do(boot.Read, b.Control(), b.Buffer("answer", 8), 8)
 	b.Do(boot.ExitGroup, 0)

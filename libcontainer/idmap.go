@@ -122,7 +122,7 @@ func runIDMapTool(tool, field, subids string, pid int, list []config.IDMap) erro
 // descriptor of it, for id-mapped mounts. A process of ours holds it until
 // then.
 func openUserNamespace(uids, gids []config.IDMap, f host.Facts) (*os.File, error) {
-	child, err := startNamespaceHolder()
+	child, err := startHolder(unix.CLONE_NEWUSER)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"berth/libcontainer/config"
 )
 
@@ -28,16 +30,15 @@ func (c *converter) cgroup() error {
 		return fmt.Errorf("linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got %q instead", l.CgroupsPath)
 	}
 	c.out.Cgroup = out
-	return c.resources()
-}
-
-// resources refuses names that become parts of file names
-// (GHSA-5g49-rx9x-qfc6) and values that no driver could apply.
-func (c *converter) resources() error {
-	r := c.spec.Linux.Resources
-	if r == nil {
+	if l.Resources == nil {
 		return nil
 	}
+	return CheckResources(l.Resources)
+}
+
+// CheckResources refuses names that become parts of file names
+// (GHSA-5g49-rx9x-qfc6) and values that no driver could apply. r is not nil.
+func CheckResources(r *specs.LinuxResources) error {
 	for i, h := range r.HugepageLimits {
 		if !fileNamePart(h.Pagesize) {
 			return fmt.Errorf("linux.resources.hugepageLimits[%d].pageSize: invalid size %q", i, h.Pagesize)

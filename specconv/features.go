@@ -22,7 +22,7 @@ type FeatureFacts struct {
 // Features returns what `features` prints, runtime-spec features.md, from the
 // very tables that configs are parsed with.
 func Features(f FeatureFacts) *features.Features {
-	yes, no := true, false
+	yes := true
 	var hooks, namespaces, modes, flags []string
 	for _, p := range hookPoints {
 		hooks = append(hooks, p.name)
@@ -43,7 +43,7 @@ func Features(f FeatureFacts) *features.Features {
 		Hooks: hooks, MountOptions: MountOptions(),
 		Linux: &features.Linux{
 			Namespaces: namespaces, Capabilities: capabilityNames,
-			Cgroup: &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no, Rdma: &yes},
+			Cgroup: &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes, Rdma: &yes},
 			Seccomp: &features.Seccomp{
 				Enabled: &yes, Actions: f.Actions, Operators: f.Operators, Archs: f.Archs,
 				KnownFlags: f.KnownFlags, SupportedFlags: f.SupportedFlags,
@@ -60,6 +60,6 @@ func Features(f FeatureFacts) *features.Features {
 			"org.opencontainers.runc.version":            f.Version,
 			"org.opencontainers.runc.commit":             f.Commit,
 		},
-		PotentiallyUnsafeConfigAnnotations: []string{},
+		PotentiallyUnsafeConfigAnnotations: []string{"org.systemd.property."},
 	}
 }

@@ -5,6 +5,8 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+
+	"berth/libcontainer"
 )
 
 // command is a verb's options: its flags set the fields, run uses them. The
@@ -36,8 +38,13 @@ var verbs = []verb{
 	{"state", "<container-id>", "print the state of a container as JSON", 1, 1, 0, func() command { return &stateCommand{} }},
 	{"kill", "<container-id> [signal]", "send a signal, SIGTERM by default, to a container's init", 1, 2, 0, func() command { return &killCommand{} }},
 	{"delete", "<container-id>", "remove a stopped or created container", 1, 1, 0, func() command { return &deleteCommand{} }},
+	{"pause", "<container-id>", "stop all processes of a container", 1, 1, 0, func() command { return &freezeCommand{(*libcontainer.Container).Pause} }},
+	{"resume", "<container-id>", "let the processes of a paused container go on", 1, 1, 0, func() command { return &freezeCommand{(*libcontainer.Container).Resume} }},
+	{"update", "<container-id>", "change a container's resource limits", 1, 1, 0, func() command { return &updateCommand{} }},
+	{"events", "<container-id>", "print a container's statistics and out-of-memory kills as JSON", 1, 1, 0, newEvents},
 	{"list", "", "list containers", 0, 0, 0, func() command { return &listCommand{} }},
 	{"ps", "<container-id> [ps options]", "list the processes of a container", 1, -1, 1, func() command { return &psCommand{} }},
+	{"top", "[container-id...]", "show what containers use, live", 0, -1, 0, newTop},
 	{"plan", "[container-id]", "print what create would do, without doing it", 0, 1, 0, func() command { return &planCommand{} }},
 	{"spec", "", "write an example config.json", 0, 0, 0, func() command { return &specCommand{} }},
 	{"features", "", "print what this runtime supports as JSON", 0, 0, 0, func() command { return &featuresCommand{} }},

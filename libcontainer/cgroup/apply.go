@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,11 +58,24 @@ func (w *writer) write(path, value string) error {
 	return writeFD(w.fd, path, value)
 }
 
-// Apply writes the limits in order and stops at the first that fails.
-func (m *Manager) Apply(writes Writes) error {
+// Apply sets the limits of a new cgroup in order and stops at the first that
+// fails. Devices come first, since a failure there means a nested container,
+// where little else works.
+func (m *Manager) Apply(l Limits) error {
 	if m.paths.Empty() {
 		return nil
 	}
+	if err := m.applyDevices(l.Devices); err != nil {
+		return err
+	}
+	return m.write(l.Writes)
+}
+
+// ApplyLate writes what Limits.Split left for later.
+func (m *Manager) ApplyLate(writes Writes) error { return m.write(writes) }
+
+// write writes in order and stops at the first that fails.
+func (m *Manager) write(writes Writes) error {
 	w := writer{fd: -1}
 	defer w.close()
 	for len(writes) > 0 {
@@ -172,6 +186,8 @@ func (m *Manager) explain(d Dir, x Write, path string, err error) error {
 		if x.V2 {
 			e.Note = whyMissing(d, x.Controller)
 		}
+	case errors.Is(cause, unix.EINVAL) && isBandwidth(x.File):
+		e.Note = "quota and period are 1000 to 1000000 microseconds, the quota at most that of the cgroup above, the burst at most the quota"
 	case errors.Is(cause, unix.EBUSY) && x.File == "memory.limit_in_bytes":
 		usage, err1 := readNumber(d.Path, "memory.usage_in_bytes")
 		peak, err2 := readNumber(d.Path, "memory.max_usage_in_bytes")
@@ -196,4 +212,9 @@ func checkFloor(d Dir, x Write) error {
 		return nil // not a number: "max"
 	}
 	return fmt.Errorf("%s: rejecting limit %d, below the present usage %d", x.Origin, n, usage)
+}
+
+// isBandwidth says whether a file is one of CPU bandwidth, cgroup-v2.rst.
+func isBandwidth(file string) bool {
+	return strings.HasPrefix(file, "cpu.cfs_") || strings.HasPrefix(file, "cpu.max")
 }

@@ -23,12 +23,12 @@ func BenchmarkLifecycle(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		writes, _, err := cgroup.Compile(r, facts)
+		limits, err := cgroup.Compile(r, facts)
 		if err != nil {
 			b.Fatal(err)
 		}
 		m := cgroup.Open(p)
-		if err := errors.Join(m.Create(true), m.Apply(writes), m.Remove()); err != nil {
+		if err := errors.Join(m.Create(true), m.Apply(limits), m.Remove()); err != nil {
 			b.Fatal(err)
 		}
 	}

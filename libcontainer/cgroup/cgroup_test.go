@@ -103,9 +103,6 @@ func TestResolveRefuses(t *testing.T) {
 			t.Errorf("path %q: got %v, %v, want an error about linux.cgroupsPath", path, p.V1, err)
 		}
 	}
-	if _, err := cgroup.Resolve(config.Cgroup{Driver: config.CgroupSystemd}, "web", false, facts); !errors.Is(err, cgroup.ErrSystemdDriver) {
-		t.Errorf("systemd: got %v, want %v", err, cgroup.ErrSystemdDriver)
-	}
 	if p, err := cgroup.Resolve(config.Cgroup{Driver: config.CgroupDisabled}, "web", false, facts); err != nil || !p.Empty() {
 		t.Errorf("disabled: got %v, %v, want no paths", p, err)
 	}
@@ -166,9 +163,9 @@ func TestCompile(t *testing.T) {
 		r := resources(t, s)
 		var b strings.Builder
 		for _, host := range []string{"v1", "hybrid", "v2"} {
-			writes, warnings, err := cgroup.Compile(r, facts[host])
-			fmt.Fprintf(&b, "== %s\n%s", host, lessDevices(name, writes))
-			for _, w := range warnings {
+			limits, err := cgroup.Compile(r, facts[host])
+			fmt.Fprintf(&b, "== %s\n%s%s", host, devicesOf(name, limits), limits.Writes)
+			for _, w := range limits.Warnings {
 				fmt.Fprintf(&b, "warning: %s\n", w)
 			}
 			if err != nil {
@@ -179,28 +176,22 @@ func TestCompile(t *testing.T) {
 	}
 }
 
-// lessDevices leaves out the default device rules where they are not the matter.
-func lessDevices(name string, writes cgroup.Writes) string {
+// devicesOf leaves out the default device rules where they are not the matter.
+func devicesOf(name string, l cgroup.Limits) string {
 	if name == "none" || name == "docker" || name == "privileged" {
-		return writes.String()
+		return l.Devices.String()
 	}
-	var kept cgroup.Writes
-	for _, w := range writes {
-		if w.Controller != "devices" {
-			kept = append(kept, w)
-		}
-	}
-	return kept.String()
+	return ""
 }
 
 func TestCompileUnified(t *testing.T) {
 	facts := hosts()
-	writes, _, err := cgroup.Compile(resources(t, `{"unified":{"memory.high":" 1000\n","io.max":"8:0 rbps=1\n8:16 rbps=2","cgroup.max.depth":"3"}}`), facts["v2"])
+	limits, err := cgroup.Compile(resources(t, `{"unified":{"memory.high":" 1000\n","io.max":"8:0 rbps=1\n8:16 rbps=2","cgroup.max.depth":"3"}}`), facts["v2"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "compile-unified", writes.String())
-	if _, _, err := cgroup.Compile(resources(t, `{"unified":{"memory.high":"1"}}`), facts["hybrid"]); !errors.Is(err, cgroup.ErrNoUnified) {
+	golden(t, "compile-unified", limits.Writes.String())
+	if _, err := cgroup.Compile(resources(t, `{"unified":{"memory.high":"1"}}`), facts["hybrid"]); !errors.Is(err, cgroup.ErrNoUnified) {
 		t.Errorf("hybrid: got %v, want %v", err, cgroup.ErrNoUnified)
 	}
 }
@@ -230,7 +221,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"nested", `{"pids":{"limit":5}}`, "linux.resources.pids.limit: cannot set pids limit: no mounted cgroup hierarchy has the pids controller"},
 		{"v1", `{"blockIO":{"throttleReadBpsDevice":[{"major":-8,"minor":0,"rate":1}]}}`, "linux.resources.blockIO.throttleReadBpsDevice[0]: invalid device number -8:0"},
 	} {
-		if _, _, err := cgroup.Compile(resources(t, c.resources), facts[c.host]); err == nil || err.Error() != c.want {
+		if _, err := cgroup.Compile(resources(t, c.resources), facts[c.host]); err == nil || err.Error() != c.want {
 			t.Errorf("%s %s: got %v, want %s", c.host, c.resources, err, c.want)
 		}
 	}

@@ -29,10 +29,8 @@ type controller struct {
 	asked  func(r *specs.LinuxResources) bool
 }
 
-// controllers is the order of writing. Devices come first, since a failure
-// there means a nested container, where little else works.
+// controllers is the order of writing.
 var controllers = []controller{
-	{"devices", "", func(*specs.LinuxResources) bool { return true }},
 	{"memory", "memory", func(r *specs.LinuxResources) bool { return r.Memory != nil }},
 	{"cpu", "cpu", func(r *specs.LinuxResources) bool {
 		c := r.CPU
@@ -54,13 +52,50 @@ var controllers = []controller{
 	}},
 }
 
+// Limits are linux.resources, compiled.
+type Limits struct {
+	// Devices are the device rules, for v1 or v2.
+	Devices Devices
+	// Writes are all others.
+	Writes Writes
+	// Warnings say what is ignored.
+	Warnings []string
+}
+
 // Compile turns resources into writes, each controller in the form of the
 // hierarchy that has it: on a hybrid, one left to v2 gets v2's files. A nil r
-// still limits devices on v1, to the spec's default ones.
-func Compile(r *specs.LinuxResources, f Facts) (Writes, []string, error) {
+// still limits devices, to the spec's default ones.
+func Compile(r *specs.LinuxResources, f Facts) (Limits, error) {
+	var l Limits
+	var err error
 	if r == nil {
 		r = &specs.LinuxResources{}
 	}
+	if l.Devices, err = compileDevices(r, f); err != nil {
+		return l, err
+	}
+	l.Writes, l.Warnings, err = compile(r, f)
+	return l, err
+}
+
+// Split returns the limits to set before there is a process, and those that
+// have to wait because holder, which systemd needs, counts against them.
+func (l Limits) Split(holder bool) (early Limits, late Writes) {
+	if !holder {
+		return l, nil
+	}
+	early = Limits{Devices: l.Devices}
+	for _, w := range l.Writes {
+		if w.File == "pids.max" && w.Value == "1" {
+			late = append(late, w)
+		} else {
+			early.Writes = append(early.Writes, w)
+		}
+	}
+	return early, late
+}
+
+func compile(r *specs.LinuxResources, f Facts) (Writes, []string, error) {
 	var all limit.List
 	for _, c := range controllers {
 		if !c.asked(r) {
@@ -100,14 +135,6 @@ func (c controller) compile(r *specs.LinuxResources, f Facts, l *limit.List) err
 // missing is for a controller that no hierarchy has.
 func (c controller) missing(r *specs.LinuxResources, f Facts, l *limit.List) error {
 	switch c.v1 {
-	case "devices":
-		if f.Unified && len(r.Devices) > 0 {
-			l.Warn("devices", "not enforced: device rules on cgroup v2 are not yet supported")
-			return nil
-		}
-		if len(r.Devices) == 0 {
-			return nil
-		}
 	case "net_cls", "net_prio":
 		if f.Unified {
 			l.Warn("network", "ignored: cgroup v2 has no such setting")

@@ -34,7 +34,7 @@ func (m *Manager) Create(needed bool) (err error) {
 			return err
 		}
 		if needed {
-			return fmt.Errorf("%w: %w", ErrRootless, err)
+			return fmt.Errorf("%w: %w (%s)", ErrRootless, err, howToDelegate("cpu cpuset io memory pids"))
 		}
 		return nil
 	})
@@ -178,7 +178,7 @@ func whyMissing(d Dir, controller string) string {
 		case errors.Is(err, unix.ENOENT):
 			continue // not available here: the cause is further up
 		case err != nil:
-			return fmt.Sprintf("cannot enable the %s controller in %s: %v (not delegated to this user?)", controller, dir, errors.Unwrap(err))
+			return fmt.Sprintf("cannot enable the %s controller in %s: %v; %s", controller, dir, errors.Unwrap(err), howToDelegate(controller))
 		}
 	}
 	return fmt.Sprintf("the kernel has no such file for the %s controller", controller)

@@ -37,6 +37,9 @@ type Facts struct {
 	V2Root string
 	// V2Controllers are those that the v2 hierarchy has.
 	V2Controllers []string
+	// UserManager is the cgroup of the user's systemd, for its units only; see
+	// FindUserManager.
+	UserManager string
 	// Own is our own cgroup by Hierarchy.Key; "" is the key of v2.
 	Own map[string]string
 }

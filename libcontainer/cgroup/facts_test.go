@@ -21,7 +21,7 @@ func TestParseMounts(t *testing.T) {
 	parseMounts(&f, mountinfo)
 	got := fmt.Sprintf("%+v", f)
 	want := `{Unified:false Hierarchies:[{Controllers:[cpu cpuacct] Mountpoint:/sys/fs/cgroup/cpu,cpuacct Root:/docker/a b} ` +
-		`{Controllers:[name=systemd] Mountpoint:/sys/fs/cgroup/systemd Root:/}] V2Mount:/sys/fs/cgroup/unified V2Root:/ V2Controllers:[] ` +
+		`{Controllers:[name=systemd] Mountpoint:/sys/fs/cgroup/systemd Root:/}] V2Mount:/sys/fs/cgroup/unified V2Root:/ V2Controllers:[] UserManager: ` +
 		`Own:map[:/user cpu,cpuacct:/docker/a b/c:d name=systemd:/]}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)

@@ -79,11 +79,11 @@ func created(t testing.TB, name, limits string) (*cgroup.Manager, cgroup.Facts) 
 		t.Fatal(err)
 	}
 	if limits != "" {
-		writes, _, err := cgroup.Compile(resources(t.(*testing.T), limits), facts)
+		l, err := cgroup.Compile(resources(t.(*testing.T), limits), facts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Apply(writes); err != nil {
+		if err := m.Apply(l); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -195,9 +195,9 @@ func TestLimitsAreReadBack(t *testing.T) {
 		`{"memory":{"limit":4194304,"swap":4194304},"cpu":{"quota":2000,"period":10000,"burst":2000}}`,
 		`{"memory":{"limit":-1},"cpu":{"quota":-1}}`,
 	} {
-		writes, _, err := cgroup.Compile(resources(t, limits), facts)
+		l, err := cgroup.Compile(resources(t, limits), facts)
 		if err == nil {
-			err = m.Apply(writes)
+			err = m.Apply(l)
 		}
 		if err != nil {
 			t.Errorf("update %s: %v", limits, err)
@@ -231,11 +231,11 @@ func TestRefusedLimitNamesFieldAndFile(t *testing.T) {
 		{`{"cpu":{"cpus":"4000"}}`, `linux.resources.cpu.cpus: cannot write "4000" to ` + dir + `/cpuset.cpus: numerical result out of range`},
 		{`{"cpu":{"cpus":"9-8"}}`, `linux.resources.cpu.cpus: cannot write "9-8" to ` + dir + `/cpuset.cpus: invalid argument`},
 	} {
-		writes, _, err := cgroup.Compile(resources(t, c.limits), facts)
+		limits, err := cgroup.Compile(resources(t, c.limits), facts)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Apply(writes); err == nil || err.Error() != c.want {
+		if err := m.Apply(limits); err == nil || err.Error() != c.want {
 			t.Errorf("%s: got %v, want %s", c.limits, err, c.want)
 		}
 	}

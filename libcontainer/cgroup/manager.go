@@ -24,13 +24,10 @@ func (m *Manager) Paths() Paths { return m.paths }
 
 // dirs calls f for every directory, v2 last.
 func (m *Manager) dirs(f func(d Dir) error) error {
-	for _, d := range m.paths.V1 {
+	for _, d := range m.paths.Dirs() {
 		if err := f(d); err != nil {
 			return err
 		}
-	}
-	if m.paths.V2 != nil {
-		return f(*m.paths.V2)
 	}
 	return nil
 }

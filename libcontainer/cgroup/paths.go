@@ -5,11 +5,11 @@ package cgroup
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"berth/libcontainer/cgroup/systemd"
 	"berth/libcontainer/config"
 )
 
@@ -29,26 +29,10 @@ type Dir struct {
 type Paths struct {
 	V1 []Dir `json:"v1,omitempty"`
 	V2 *Dir  `json:"v2,omitempty"`
+	// Unit is the systemd unit that the cgroup is, nil with the cgroupfs driver.
+	Unit *systemd.Unit `json:"unit,omitempty"`
 	// Rootless makes missing permissions no error where nothing was asked.
 	Rootless bool `json:"rootless,omitempty"`
-}
-
-// ErrSystemdDriver is returned for the systemd driver, which is not there yet.
-var ErrSystemdDriver = errors.New("the systemd cgroup driver is not yet supported; use --cgroup-manager cgroupfs")
-
-// ErrNoSystemd is returned for the systemd driver where systemd does not run.
-var ErrNoSystemd = errors.New("systemd is not running on this host (no /run/systemd/system), cannot use the systemd cgroup driver")
-
-// CheckDriver says whether driver can be used on this host.
-func CheckDriver(driver config.CgroupDriver) error {
-	if driver != config.CgroupSystemd {
-		return nil
-	}
-	// sd_booted(3): the directory is there when systemd is the init system.
-	if fi, err := os.Lstat("/run/systemd/system"); err != nil || !fi.IsDir() {
-		return ErrNoSystemd
-	}
-	return ErrSystemdDriver
 }
 
 // Resolve says where the cgroup of container id is. An absolute cgroupsPath is
@@ -62,7 +46,9 @@ func Resolve(c config.Cgroup, id string, rootless bool, f Facts) (Paths, error) 
 	case config.CgroupDisabled:
 		return p, nil
 	case config.CgroupSystemd:
-		return p, ErrSystemdDriver
+		if len(f.Hierarchies) > 0 || f.Unified {
+			return resolveUnit(c, id, rootless, f)
+		}
 	}
 	if len(f.Hierarchies) == 0 && f.V2Mount == "" {
 		if rootless && c.Path == "" {
@@ -110,16 +96,21 @@ func innerPath(path, id string) (string, error) {
 }
 
 func dirOf(controllers []string, mount, root, own, inner string) Dir {
-	d := Dir{Controllers: controllers, Mount: mount}
-	if root != "/" {
-		d.Root = root
-	}
+	d := Dir{Controllers: controllers, Mount: mount, Root: rootOf(root)}
 	if filepath.IsAbs(inner) {
 		d.Path = filepath.Join(mount, inner)
 	} else {
 		d.Path = filepath.Join(d.below(own), inner)
 	}
 	return d
+}
+
+// rootOf is Dir.Root for a Hierarchy's.
+func rootOf(root string) string {
+	if root == "/" {
+		return ""
+	}
+	return root
 }
 
 // below maps a cgroup as /proc/PID/cgroup names it to its directory. A cgroup
@@ -135,6 +126,15 @@ func (d Dir) below(cgroup string) string {
 		return d.Mount
 	}
 	return filepath.Join(d.Mount, rel)
+}
+
+// Dirs returns all directories, v2 last.
+func (p Paths) Dirs() []Dir {
+	dirs := slices.Clip(p.V1)
+	if p.V2 != nil {
+		dirs = append(dirs, *p.V2)
+	}
+	return dirs
 }
 
 // Empty says that there is no cgroup to manage.

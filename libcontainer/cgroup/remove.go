@@ -19,6 +19,9 @@ const removeTimeout = 2 * time.Second
 func (m *Manager) Remove() error {
 	deadline := time.Now().Add(removeTimeout)
 	var first error
+	if m.paths.Unit != nil {
+		first = m.stopUnit()
+	}
 	remove := func(d Dir, v2 bool) {
 		if err := removeDir(d, v2, deadline); err != nil && first == nil {
 			first = fmt.Errorf("cannot remove cgroup %s: %w", d.Path, err)

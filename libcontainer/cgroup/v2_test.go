@@ -96,7 +96,7 @@ func TestV2LimitWithoutController(t *testing.T) {
 	if len(m.Paths().V2.Controllers) > 0 {
 		t.Skip("needs a v2 hierarchy without controllers")
 	}
-	err := m.Apply(cgroup.Writes{{Controller: "pids", V2: true, File: "pids.max", Value: "5", Origin: "linux.resources.pids.limit"}})
+	err := m.ApplyLate(cgroup.Writes{{Controller: "pids", V2: true, File: "pids.max", Value: "5", Origin: "linux.resources.pids.limit"}})
 	want := `linux.resources.pids.limit: cannot write "5" to ` + m.Paths().V2.Path + `/pids.max: no such file or directory (the pids controller is not available)`
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

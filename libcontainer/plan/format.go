@@ -33,6 +33,16 @@ type stepJSON struct {
 // with, the parent's steps, and each operation with its origin.
 func (p *Plan) Text(w io.Writer) error {
 	e := &errWriter{w: w}
+	if len(p.Cgroup) > 0 {
+		e.printf("cgroup:\n")
+	}
+	for _, s := range p.Cgroup {
+		e.printf("  %s", s.Do)
+		if s.Origin != "" {
+			e.printf("  # %s", s.Origin)
+		}
+		e.printf("\n")
+	}
 	e.printf("descriptors:\n")
 	for n, f := range p.Files {
 		e.printf("  %3d  %s\n", n, strings.TrimSpace(string(f.Kind)+" "+f.Path))
@@ -68,13 +78,14 @@ func (p *Plan) Text(w io.Writer) error {
 // JSON prints the same as one object.
 func (p *Plan) JSON(w io.Writer) error {
 	out := struct {
-		Clone    string     `json:"clone"`
-		TwoStage bool       `json:"twoStage"`
-		Files    []fileJSON `json:"descriptors"`
-		Steps    []stepJSON `json:"steps"`
-		Ops      []opJSON   `json:"operations"`
-		Warnings []string   `json:"warnings,omitempty"`
-	}{Clone: cloneNames(p.Cloneflags), TwoStage: p.TwoStage, Warnings: p.Warnings}
+		Cgroup   []CgroupStep `json:"cgroup,omitempty"`
+		Clone    string       `json:"clone"`
+		TwoStage bool         `json:"twoStage"`
+		Files    []fileJSON   `json:"descriptors"`
+		Steps    []stepJSON   `json:"steps"`
+		Ops      []opJSON     `json:"operations"`
+		Warnings []string     `json:"warnings,omitempty"`
+	}{Cgroup: p.Cgroup, Clone: cloneNames(p.Cloneflags), TwoStage: p.TwoStage, Warnings: p.Warnings}
 	for n, f := range p.Files {
 		out.Files = append(out.Files, fileJSON{n, f.Kind, f.Path})
 	}

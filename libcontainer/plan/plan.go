@@ -166,6 +166,16 @@ type Plan struct {
 	CwdOps         []int
 	// OwnRlimits: the image sets the resource limits, not the parent.
 	OwnRlimits bool
+	// Cgroup lists what the parent does about the cgroup before there is a
+	// process; for printing only.
+	Cgroup []CgroupStep
 	// Warnings name what is ignored or degraded.
 	Warnings []string
+}
+
+// CgroupStep is a directory that is made, a value that is written, a property
+// that systemd gets, or an instruction of the device program.
+type CgroupStep struct {
+	Do     string `json:"do"`
+	Origin string `json:"origin,omitempty"`
 }

@@ -50,6 +50,7 @@ type Record struct {
 	// them that says whether the container is paused, "" for none.
 	CgroupPaths  json.RawMessage
 	CgroupDriver string
+	DeviceRules  string // cgroup.Devices.Digest
 	Freezer      string
 
 	// Namespaces are those that exec joins: type to path, which is "" for those
@@ -90,6 +91,7 @@ func (r *Record) fields() []flatjson.Field {
 		{Name: "rootfs_mount", Value: &r.RootfsMount},
 		{Name: "cgroup_paths", Value: &r.CgroupPaths},
 		{Name: "cgroup_driver", Value: &r.CgroupDriver},
+		{Name: "device_rules", Value: &r.DeviceRules},
 		{Name: "freezer", Value: &r.Freezer},
 		{Name: "namespaces", Value: &r.Namespaces},
 		{Name: "intel_rdt", Value: &r.RDT, Empty: func() bool { return r.RDT == nil }},

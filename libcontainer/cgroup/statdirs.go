@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cgroup
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/cgroup/stats"
+)
+
+// StatDirs returns the directories to read statistics from, for packages stats
+// and oom. Rootless callers may have made only some of them; the others are
+// left out.
+func (m *Manager) StatDirs() stats.Dirs {
+	var s stats.Dirs
+	for _, d := range m.paths.V1 {
+		if m.paths.Rootless && unix.Access(d.Path, unix.F_OK) != nil {
+			continue
+		}
+		for _, c := range d.Controllers {
+			if strings.HasPrefix(c, "name=") {
+				continue // counts nothing
+			}
+			if s.V1 == nil {
+				s.V1 = make(map[string]string, len(m.paths.V1))
+			}
+			s.V1[c] = d.Path
+		}
+	}
+	if d := m.paths.V2; d != nil && (!m.paths.Rootless || unix.Access(d.Path, unix.F_OK) == nil) {
+		s.V2 = d.Path
+	}
+	return s
+}
