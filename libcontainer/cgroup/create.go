@@ -47,7 +47,8 @@ func (m *Manager) createDir(d Dir, made *[]string) error {
 	if err != nil {
 		return err
 	}
-	if existed {
+	// What systemd has just made has a process: see UnitRequest.PID.
+	if existed && m.paths.Unit == nil {
 		if err := m.checkExisting(d); err != nil {
 			return err
 		}

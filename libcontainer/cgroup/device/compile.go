@@ -18,7 +18,7 @@ import (
 // no access, access(2) with X_OK, is allowed.
 //
 // The program needs Linux 5.1. The error is a *limit.FieldError when the rules
-// are too many: there may be some 5000.
+// are too many; there is place for 1100.
 func Compile(rules List) (Program, error) {
 	rules, allowed := relevant(rules)
 	if allowed && len(rules) == 0 {
@@ -36,9 +36,10 @@ func Compile(rules List) (Program, error) {
 	return a.program, nil
 }
 
-// maxInsns is how far a jump reaches. The kernel itself takes 1,000,000
-// since Linux 5.2; before it was 4096, which is BPF_MAXINSNS.
-const maxInsns = 1 << 15
+// maxInsns keeps the conditional jumps below 8192, of which the verifier
+// follows no more in a row (BPF_COMPLEXITY_LIMIT_JMP_SEQ), and all jumps within
+// their reach. Instructions may be 1,000,000 since Linux 5.2, before it 4096.
+const maxInsns = 8192
 
 // relevant returns the default and the rules that differ from it or from one
 // another, with the accesses that no later rule decides for all of their nodes.

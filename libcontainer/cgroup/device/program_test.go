@@ -139,12 +139,15 @@ func distinct(n int) List {
 	return rules
 }
 
+// maxDistinct is how many such rules a program has place for.
+const maxDistinct = (maxInsns - 9) / 7
+
 func TestTooManyRulesAreRefused(t *testing.T) {
-	if p, err := Compile(distinct(4600)); err != nil || len(p) > maxInsns {
+	if p, err := Compile(distinct(maxDistinct)); err != nil || len(p) > maxInsns {
 		t.Errorf("%d instructions, %v", len(p), err)
 	}
-	_, err := Compile(distinct(5000))
-	want := "linux.resources.devices: too many rules: the eBPF program has 35009 instructions, and 32768 are possible"
+	_, err := Compile(distinct(maxDistinct + 1))
+	want := "linux.resources.devices: too many rules: the eBPF program has 8199 instructions, and 8192 are possible"
 	var field *limit.FieldError
 	if !errors.As(err, &field) || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
