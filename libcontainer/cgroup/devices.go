@@ -117,6 +117,11 @@ func (m *Manager) changeTable(dir Dir, now string, table Writes) error {
 		}
 		return nil
 	}
+	return m.whileFrozen(func() error { return m.write(table) })
+}
+
+// whileFrozen calls f while no process of the container runs.
+func (m *Manager) whileFrozen(f func() error) error {
 	frozen, err := m.Frozen()
 	if err != nil {
 		return err
@@ -127,7 +132,7 @@ func (m *Manager) changeTable(dir Dir, now string, table Writes) error {
 		}
 		defer func() { _ = m.Thaw() }() // what froze can thaw
 	}
-	return m.write(table)
+	return f()
 }
 
 func opposite(file string) string {

@@ -148,7 +148,13 @@ func (m *Manager) update(r *specs.LinuxResources, l Limits, devices bool) error 
 			without.Devices = nil
 			r = &without
 		}
-		if err := m.setUnit(r); err != nil {
+		set := func() error { return m.setUnit(r) }
+		if m.paths.V2 == nil {
+			// On v1 systemd writes the device table anew with any property: for
+			// a moment all are denied.
+			set = func() error { return m.whileFrozen(func() error { return m.setUnit(r) }) }
+		}
+		if err := set(); err != nil {
 			return err
 		}
 		// systemd rounds; what is written last is exact.

@@ -50,6 +50,9 @@ const (
 	opExec     = "exec true"
 	opState    = "state"
 	opKill     = "kill"
+	opUpdate   = "update of memory, pids and CPU"
+	opPause    = "pause"
+	opResume   = "resume"
 	opParallel = "8 workers, per container"
 	opPeak     = "peak RSS of create"
 	opWaiting  = "VmRSS of the waiting init"
@@ -149,6 +152,9 @@ func (m *machine) runtime(r rig.Runtime, running string) error {
 		{opExec, []string{"exec", running, "busybox", "true"}},
 		{opState, []string{"state", running}},
 		{opKill, []string{"kill", running, "CONT"}},
+		{opUpdate, []string{"update", "--memory", "67108864", "--pids-limit", "100", "--cpu-quota", "50000", running}},
+		{opPause, []string{"pause", running}},
+		{opResume, []string{"resume", running}},
 	} {
 		begin := time.Now()
 		if err := quiet(r, step.args...); err != nil {
