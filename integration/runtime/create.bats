@@ -51,7 +51,7 @@ load helpers
 	try rt create --bundle "$other" "$ID" </dev/null
 	assert_fails "already exists"
 	assert_eq "$(status_of)" created
-	[[ -z $(compgen -G "/sys/fs/cgroup/*/berth-it/$ID-b") ]]
+	[[ -z $(cgroups_of "$ID-b") ]]
 }
 
 @test "create: an absolute cgroupsPath is below the mount point of each hierarchy" {
@@ -64,7 +64,6 @@ load helpers
 }
 
 @test "create: without cgroupsPath the cgroup is named after the id" {
-	requires cgroupv1
 	update_config 'del(.linux.cgroupsPath)'
 	create_ct
 	grep -q "/$ID\$" "/proc/$(state_of pid)/cgroup"
@@ -73,10 +72,9 @@ load helpers
 }
 
 @test "create: a relative cgroupsPath" {
-	requires cgroupv1
 	update_config ".linux.cgroupsPath = \"berth-rel-$ID/x\""
 	create_ct
-	grep -q ":pids:.*/berth-rel-$ID/x\$" "/proc/$(state_of pid)/cgroup"
+	grep -q ":.*/berth-rel-$ID/x\$" "/proc/$(state_of pid)/cgroup"
 	rt delete "$ID"
 	left=$(find /sys/fs/cgroup -maxdepth 6 -name x -path "*berth-rel-$ID*")
 	find /sys/fs/cgroup -maxdepth 5 -name "berth-rel-$ID" -exec rmdir {} + || true
@@ -86,15 +84,16 @@ load helpers
 @test "create: a cgroup with processes in it is refused" {
 	lacks runc 1.2 "only warned before"
 	lacks crun "joins a used cgroup"
-	requires cgroupv1
-	mkdir -p "/sys/fs/cgroup/pids/berth-it/$ID"
+	dir=/sys/fs/cgroup/berth-it/$ID
+	! has_cgroupv1 || dir=/sys/fs/cgroup/pids/berth-it/$ID
+	mkdir -p "$dir"
 	sleep 1000 3>&- &
-	echo $! >"/sys/fs/cgroup/pids/berth-it/$ID/cgroup.procs"
+	echo $! >"$dir/cgroup.procs"
 	try rt create --bundle "$BUNDLE" "$ID" </dev/null
 	kill $!
 	wait $! || true
 	assert_fails "cgroup is not empty"
-	rmdir "/sys/fs/cgroup/pids/berth-it/$ID"
+	rmdir "$dir"
 }
 
 @test "create: missing bundle directory" {

@@ -61,11 +61,10 @@ load helpers
 }
 
 @test "delete --force: a paused container" {
-	requires cgroupv1
 	lacks crun "1.8 does not thaw"
 	idle_ct
 	pid=$(state_of pid)
-	echo FROZEN >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	freeze_ct
 	wait_status paused
 	SECONDS=0
 	rt delete --force "$ID"
@@ -75,18 +74,16 @@ load helpers
 }
 
 @test "delete: a paused container without --force is refused" {
-	requires cgroupv1
 	lacks crun "1.8 waits"
 	idle_ct
-	echo FROZEN >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	freeze_ct
 	wait_status paused
 	try rt delete "$ID"
-	echo THAWED >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	thaw_ct
 	assert_fails "paused"
 }
 
 @test "delete --force: without a pid namespace kills everything" {
-	requires cgroupv1
 	lacks runc 1.2 "kills init only"
 	update_config '.linux.namespaces |= map(select(.type != "pid"))'
 	set_script 'setsid sleep 3000 & echo $!; sleep 4000'
@@ -98,9 +95,8 @@ load helpers
 }
 
 @test "delete: cgroups that the container made are removed with it" {
-	requires cgroupv1
 	idle_ct
-	mkdir -p "/sys/fs/cgroup/pids/berth-it/$ID/a/b" "/sys/fs/cgroup/memory/berth-it/$ID/c"
+	cgroups_of "$ID" | while read -r dir; do mkdir -p "$dir/a/b" "$dir/c"; done
 	rt delete --force "$ID"
 	assert_nothing_left
 }
@@ -109,7 +105,7 @@ load helpers
 	set_args true
 	detach_ct
 	wait_status stopped
-	rmdir /sys/fs/cgroup/*/berth-it/"$ID"
+	cgroups_of "$ID" | xargs -r rmdir
 	rt delete "$ID"
 	assert_nothing_left
 }
@@ -130,7 +126,7 @@ load helpers
 	done
 	kill -9 "$pid"
 	wait_gone "$pid"
-	rmdir /sys/fs/cgroup/*/berth-it/"$ID"
+	cgroups_of "$ID" | xargs -r rmdir
 	rt delete --force "$ID"
 	assert_nothing_left
 }

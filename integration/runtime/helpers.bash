@@ -133,6 +133,22 @@ create_fails() {
 	assert_nothing_left
 }
 
+# cgroups_of ID: the directories of its cgroup, on v1 or v2, if they are there.
+cgroups_of() {
+	compgen -G "/sys/fs/cgroup/*/berth-it/$1" || true
+	compgen -G "/sys/fs/cgroup/berth-it/$1" || true
+}
+# freeze_ct, thaw_ct: as somebody else than the runtime would.
+freeze_ct() { freezer_write FROZEN 1; }
+thaw_ct() { freezer_write THAWED 0; }
+freezer_write() {
+	if has_cgroupv1; then
+		echo "$1" >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	else
+		echo "$2" >"/sys/fs/cgroup/berth-it/$ID/cgroup.freeze"
+	fi
+}
+
 # wait_for COMMAND…: at most five seconds.
 wait_for() {
 	local i
@@ -225,7 +241,7 @@ assert_unknown() {
 assert_nothing_left() {
 	local id=${1:-$ID} left
 	[[ ! -e $ROOT/$id ]] || fail "state directory left: $ROOT/$id" || return 1
-	left=$(compgen -G "/sys/fs/cgroup/*/berth-it/$id" || true)
+	left=$(cgroups_of "$id")
 	[[ -z $left ]] || fail "cgroups left: $left" || return 1
 	left=$(grep -F "$ROOT" /proc/self/mountinfo || true)
 	[[ -z $left ]] || fail "mounts left: $left"
@@ -248,9 +264,9 @@ teardown_bundle() {
 		tac <<<"$left" | xargs -r -n1 umount -l
 		bad=1
 	fi
-	left=$(compgen -G "/sys/fs/cgroup/*/berth-it/$ID" || true)
+	left=$(cgroups_of "$ID")
 	if [[ -n $left ]]; then
-		cat /sys/fs/cgroup/*/berth-it/"$ID"/cgroup.procs 2>/dev/null | sort -u | xargs -r kill -9 2>/dev/null || true
+		cgroups_of "$ID" | sed "s|\$|/cgroup.procs|" | xargs -r cat 2>/dev/null | sort -u | xargs -r kill -9 2>/dev/null || true
 		sleep 0.1
 		# shellcheck disable=SC2086 # one path a word
 		find $left -depth -type d -exec rmdir {} + 2>/dev/null || true
@@ -262,4 +278,171 @@ teardown_bundle() {
 # tolerate_leak NAME REASON: that runtime is known to leave a cgroup here.
 tolerate_leak() {
 	[[ $RT != "$1" ]] || LEAK_OK=1
+}
+
+# ---- cgroups -----------------------------------------------------------
+
+# cgroup_version: v2 with a unified hierarchy, else v1; a hybrid is v1.
+cgroup_version() {
+	if [[ $(stat -f -c %T /sys/fs/cgroup) == cgroup2fs ]]; then echo v2; else echo v1; fi
+}
+on_v2() { [[ $(cgroup_version) == v2 ]]; }
+only_v1() { ! on_v2 || skip "cgroup v1 only: $1"; }
+only_v2() { on_v2 || skip "cgroup v2 only: $1"; }
+by_version() { if on_v2; then echo "$2"; else echo "$1"; fi; }
+
+# hierarchy CONTROLLER: the mount point that has it, and the cgroup mounted there.
+hierarchy() {
+	local type=cgroup option=$1
+	! on_v2 || type=cgroup2 option=
+	awk -v type="$type" -v option="$option" '{
+		split($0, half, " - "); split(half[2], fs, " ")
+		if (fs[1] == type && (option == "" || ("," fs[3] ",") ~ ("," option ","))) { print $5, $4; exit }
+	}' /proc/self/mountinfo
+}
+# needs_controller V1 [V2]: the names may differ: blkio io.
+needs_controller() {
+	if on_v2; then
+		grep -qw -- "${2:-$1}" /sys/fs/cgroup/cgroup.controllers || skip "machine lacks the ${2:-$1} controller"
+	else
+		[[ -n $(hierarchy "$1") ]] || skip "machine lacks the $1 controller"
+	fi
+}
+needs_systemd() {
+	[[ -d /run/systemd/system && $(</proc/1/comm) == systemd ]] || skip "systemd is not init here"
+}
+
+# cgroup_dir CONTROLLER [PID]: the directory of a process' cgroup, init's by
+# default. The controller does not matter on v2.
+cgroup_dir() {
+	local pid=${2:-} mount root path
+	: "${pid:=$(state_of pid)}"
+	read -r mount root < <(hierarchy "$1")
+	if on_v2; then
+		path=$(sed -n 's/^0:://p' "/proc/$pid/cgroup")
+	else
+		path=$(sed -nE "s/^[0-9]+:([^:]*,)?(name=)?$1(,[^:]*)?:(.*)/\4/p" "/proc/$pid/cgroup")
+	fi
+	[[ $root == / ]] || path=${path#"$root"}
+	echo "$mount${path%/}"
+}
+# limit_of V1_CONTROLLER V1_FILE V2_FILE: what that file of init's cgroup says.
+limit_of() {
+	cat "$(cgroup_dir "$1")/$(by_version "$2" "$3")"
+}
+# assert_limit V1_CONTROLLER V1_FILE V1_VALUE V2_FILE V2_VALUE: seen from
+# outside and, after with_cgroup_mount, inside. A file "-" does not exist.
+assert_limit() {
+	local file want
+	file=$(by_version "$2" "$4") want=$(by_version "$3" "$5")
+	[[ $file != - ]] || return 0
+	assert_eq "$file=$(cat "$(cgroup_dir "$1")/$file")" "$file=$want" || return 1
+	[[ -n ${CGROUP_MOUNT:-} ]] || return 0
+	on_v2 || file=$1/$file
+	exec_ct cat "/sys/fs/cgroup/$file"
+	assert_output "$want"
+}
+# has_limit_file V1_CONTROLLER V1_FILE V2_FILE: does a new cgroup have the file?
+# It needs the bundle's container for a moment.
+has_limit_file() {
+	local found=1
+	idle_ct
+	[[ ! -e $(cgroup_dir "$1")/$(by_version "$2" "$3") ]] || found=0
+	rt delete --force "$ID"
+	return $found
+}
+needs_limit_file() { has_limit_file "$@" || skip "kernel lacks $(by_version "$2" "$3")"; }
+
+# set_resources JSON: put into linux.resources.
+set_resources() {
+	update_config --argjson r "$1" '.linux.resources += $r'
+}
+# with_cgroup_mount: the container sees its own cgroup at /sys/fs/cgroup.
+with_cgroup_mount() {
+	CGROUP_MOUNT=1
+	update_config '.linux.namespaces += [{"type":"cgroup"}]
+		| .mounts += [{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","noexec","nodev","ro"]}]'
+}
+# limited_ct JSON: an idle container with these limits that sees its cgroup.
+limited_ct() {
+	set_resources "$1"
+	with_cgroup_mount
+	idle_ct
+}
+# warns_limit WORDS JSON: an idle container with these resources, and a warning.
+warns_limit() {
+	set_resources "$2"
+	set_args sleep 1000
+	rt --log "$T/log" run --detach --bundle "$BUNDLE" "$ID" </dev/null >"$T/out" 2>"$T/err" 3>&-
+	grep -E 'level=warn' "$T/log" | grep -qF -- "$1" || fail "want a warning about $1: $(cat "$T/log")"
+}
+# refuses_limit FIELD JSON: create fails with these resources.
+refuses_limit() {
+	set_resources "$2"
+	limit_refused "$1"
+}
+# limit_refused FIELD: create fails, Berth names the field, nothing is left.
+limit_refused() {
+	try rt create --bundle "$BUNDLE" "$ID" </dev/null
+	assert_fails || return 1
+	[[ $RT != berth ]] || assert_has "$1" || return 1
+	tolerate_leak crun # it leaves the cgroups of every create that fails
+	[[ $RT == crun ]] || { assert_nothing_left && assert_no_cgroup; }
+}
+
+# cgroups_named ID: every cgroup of that name in any hierarchy, also scopes.
+cgroups_named() {
+	local mounts
+	mapfile -t mounts < <(awk '{ split($0, half, " - "); if (half[2] ~ /^cgroup2? /) print $5 }' /proc/self/mountinfo)
+	find "${mounts[@]}" -xdev -type d \( -name "$1" -o -name "*-$1.scope" \) 2>/dev/null || true
+}
+assert_no_cgroup() {
+	local left
+	left=$(cgroups_named "${1:-$ID}")
+	[[ -z $left ]] || fail "cgroups left: $left"
+}
+# teardown_cgroup: as teardown_bundle, and no cgroup may be left, v2's neither.
+teardown_cgroup() {
+	local bad=0 left
+	[[ -n ${BATS_TEST_COMPLETED:-} || ! -s $T/err ]] || cat "$T/err" >&2
+	teardown_bundle || bad=1
+	left=$(cgroups_named "$ID")
+	[[ -n $left ]] || return $bad
+	# shellcheck disable=SC2086 # one path a word
+	remove_cgroups $left
+	[[ -n $LEAK_OK ]] || { echo "cgroups left: $left" >&2; bad=1; }
+	return $bad
+}
+# make_cgroup PATH [CONTROLLER]: below the mount points of all, or of one.
+make_cgroup() {
+	local controller mount
+	for controller in ${2:-cpu cpuset memory devices freezer blkio pids}; do
+		read -r mount _ < <(hierarchy "$controller")
+		[[ -z $mount ]] || mkdir -p "$mount/$1"
+		! on_v2 || break
+	done
+}
+# remove_cgroups DIR…: with what is in them.
+remove_cgroups() {
+	local dir
+	for dir; do
+		[[ -d $dir ]] || continue
+		find "$dir" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | xargs -r kill -9 2>/dev/null || true
+	done
+	sleep 0.1
+	find "$@" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+}
+# block_device: "MAJOR MINOR" of a whole disk.
+block_device() {
+	local d
+	for d in /sys/block/*; do
+		[[ $(<"$d/size") -gt 0 ]] || continue
+		tr : ' ' <"$d/dev"
+		return
+	done
+	return 1
+}
+# needs_freezer: v2 has it in every cgroup but the root.
+needs_freezer() {
+	on_v2 || needs_controller freezer
 }

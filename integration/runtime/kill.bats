@@ -98,19 +98,17 @@ trapping_ct() {
 }
 
 @test "kill: reaches a paused container" {
-	requires cgroupv1
 	lacks runc 1.2 "a frozen cgroup stays frozen when somebody else froze it"
 	lacks crun "a frozen cgroup stays frozen"
 	idle_ct
 	pid=$(state_of pid)
-	echo FROZEN >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	freeze_ct
 	wait_status paused
 	rt kill "$ID" KILL
 	wait_gone "$pid"
 }
 
 @test "kill: SIGKILL without a pid namespace ends all processes" {
-	requires cgroupv1
 	lacks runc 1.2 "only with --all"
 	lacks crun "only with --all"
 	update_config '.linux.namespaces |= map(select(.type != "pid"))'

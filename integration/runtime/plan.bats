@@ -29,7 +29,7 @@ setup() {
 	find "$BUNDLE" -printf '%P %y %m %T@\n' | sort >"$T/b"
 	diff "$T/a" "$T/b"
 	[[ ! -e $ROOT ]]
-	[[ -z $(compgen -G "/sys/fs/cgroup/*/berth-it/$ID") ]]
+	[[ -z $(cgroups_of "$ID") ]]
 }
 
 @test "plan: as an ordinary user" {

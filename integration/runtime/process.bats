@@ -203,7 +203,7 @@ load helpers
 	[[ $(nproc) -ge 2 ]] || skip "one CPU"
 	set_args grep Cpus_allowed_list /proc/self/status
 	try taskset -c 0 "$RUNTIME" --root "$ROOT" run --bundle "$BUNDLE" "$ID" </dev/null
-	assert_output "Cpus_allowed_list:"$'\t'"$(cat /sys/fs/cgroup/cpuset/cpuset.cpus)"
+	assert_output "Cpus_allowed_list:"$'\t'"$(cat /sys/fs/cgroup/cpuset/cpuset.cpus 2>/dev/null || cat /sys/fs/cgroup/cpuset.cpus.effective)"
 }
 
 @test "linux.personality" {

@@ -173,7 +173,6 @@ setup() {
 }
 
 @test "rootless: cgroup limits that cannot be set are an error" {
-	requires cgroupv1
 	lacks crun "ignores them"
 	update_config '.linux.resources = {"pids":{"limit":10}} | .linux.cgroupsPath = "/berth-it-none/x"'
 	create_fails

@@ -29,11 +29,10 @@ load helpers
 }
 
 @test "state: paused is what the freezer says" {
-	requires cgroupv1
 	idle_ct
-	echo FROZEN >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	freeze_ct
 	wait_status paused
-	echo THAWED >"/sys/fs/cgroup/freezer/berth-it/$ID/freezer.state"
+	thaw_ct
 	wait_status running
 }
 

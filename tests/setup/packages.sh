@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes sure that what a make target needs is on this machine:
 #
-#   tests/setup/packages.sh build|demo|test       installs what is missing (Debian, Ubuntu)
+#   tests/setup/packages.sh build|demo|test|vm    installs what is missing (Debian, Ubuntu)
 #   tests/setup/packages.sh --check build|…       only says what is missing
 #
 # Each need is a probe and the Debian package that fulfils it. When nothing is
@@ -43,6 +43,11 @@ ps                 procps
 qemu-aarch64       qemu-user
 shellcheck         shellcheck
 "
+needs_vm="
+qemu-system-x86_64 qemu-system-x86
+mmdebstrap         mmdebstrap
+mke2fs             e2fsprogs
+"
 
 # needs TARGET: the table of the target and of all that it builds on.
 needs() {
@@ -50,8 +55,9 @@ needs() {
 	build) echo "$needs_build" ;;
 	demo) echo "$needs_build$needs_demo" ;;
 	test) echo "$needs_build$needs_demo$needs_test" ;;
+	vm) echo "$needs_build$needs_vm" ;;
 	*)
-		echo "packages.sh: what is $1? One of: build demo test" >&2
+		echo "packages.sh: what is $1? One of: build demo test vm" >&2
 		exit 2
 		;;
 	esac
@@ -114,7 +120,7 @@ main() {
 		check=1
 		shift
 	fi
-	local target=${1:?"usage: packages.sh [--check] build|demo|test"} list
+	local target=${1:?"usage: packages.sh [--check] build|demo|test|vm"} list
 	needs "$target" >/dev/null
 	mapfile -t list < <(missing "$target")
 	((${#list[@]})) || return 0
