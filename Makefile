@@ -22,7 +22,7 @@ VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) \
 BUILD    = GOEXPERIMENT=jsonv2 CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
-.PHONY: help build test test-unit lint golden integration conformance bench fuzz demo install clean
+.PHONY: help build test test-vm cycles test-unit lint golden integration conformance bench fuzz demo install clean
 
 help: ## print this list
 	@echo 'Berth: make demo shows it, make test proves it; both install what they need.'
@@ -51,6 +51,15 @@ test: ## install what is missing, build, and run all tests
 	@tests/setup/go.sh
 	@$(MAKE) --no-print-directory build
 	@tests/all.sh
+
+test-vm: ## run suites on a second kernel (cgroup v2, systemd, AppArmor) under QEMU; SUITES='go cycles bats v1'
+	@tests/setup/packages.sh vm
+	@$(MAKE) --no-print-directory build
+	@tests/vm/suites.sh $(SUITES)
+
+cycles: ## make and remove 1,000 containers, look for leftovers, and compare the last with the first
+	@$(MAKE) --no-print-directory build
+	@go run ./tests/cycles -n $(or $(N),1000)
 
 test-unit: ## run the tests that need no root and no built Berth
 	@go test -tags $(TAGS) $$(go list -tags $(TAGS) ./... | grep -v '^berth/tests/')

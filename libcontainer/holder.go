@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"syscall"
 
-
 	"berth/libcontainer/boot"
 )
 

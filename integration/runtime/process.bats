@@ -277,3 +277,40 @@ load helpers
 	create_fails
 	assert_matches "(SELinux|selinux)"
 }
+
+# load_profile: an AppArmor profile of this test's own; removed with it.
+load_profile() {
+	[[ -d /sys/kernel/security/apparmor ]] || skip "machine lacks AppArmor"
+	command -v apparmor_parser >/dev/null || skip "machine lacks apparmor_parser"
+	profile=berth-$ID
+	cat >"$T/profile" <<-END
+		profile $profile flags=(attach_disconnected) {
+		  file,
+		  signal,
+		  capability,
+		  unix,
+		  deny /etc/group r,
+		}
+	END
+	apparmor_parser -r "$T/profile"
+}
+
+@test "apparmorProfile: create and exec run under it" {
+	load_profile
+	update_config --arg p "$profile" '.process.apparmorProfile = $p'
+	set_script 'cat /proc/self/attr/current; cat /etc/group 2>&1; sleep 1000'
+	detach_ct
+	wait_output "$profile (enforce)"
+	wait_output "Permission denied"
+	exec_ct cat /proc/self/attr/current
+	assert_has "$profile (enforce)"
+	rt delete --force "$ID"
+	apparmor_parser -R "$T/profile"
+}
+
+@test "apparmorProfile: one that is not loaded is refused" {
+	[[ -d /sys/kernel/security/apparmor ]] || skip "machine lacks AppArmor"
+	update_config '.process.apparmorProfile = "berth-no-such-profile"'
+	create_fails
+	assert_has berth-no-such-profile
+}

@@ -123,6 +123,9 @@ func (m *machine) round(i int, running map[string]string) error {
 	for j := range n {
 		at := (i + j) % n
 		if at == len(m.runtimes) {
+			if m.floor == "" {
+				continue
+			}
 			if err := m.floorRun(); err != nil {
 				return err
 			}
@@ -287,6 +290,9 @@ func (m *machine) parallel(r rig.Runtime) error {
 func (m *machine) once() error {
 	for range 5 {
 		for _, r := range m.runtimes {
+			if m.floor == "" {
+				continue // it is what measures sizes
+			}
 			if err := m.sizes(r); err != nil {
 				return fmt.Errorf("%s: %w", r.Name, err)
 			}

@@ -9,7 +9,7 @@
 #   -k K          the kernel: 6.12, or 6.1 ($KERNEL)
 #   -1            systemd on cgroup v1; only 6.1 has all of its controllers
 #   -t SECONDS    the machine's time, 1500 by default; then the exit code is 124
-#   -p PACKAGES   builds these packages' Go tests (./tests/...), for `go test` inside
+#   -p PACKAGES   builds these packages (./tests/...), for `go test` or `go run` inside
 #
 # One word is a line for bash, several are a command and its arguments. It runs
 # as root in /src, where it can write; nothing is kept. The exit code is 125 if
@@ -32,7 +32,7 @@ tree() {
 	tar -C "$root" --exclude=./.git --exclude=./.go -cf - . | tar -C "$dir" -xf -
 	export CGO_ENABLED=0
 	cd "$root"
-	((${#tests[@]} == 0)) || programs+=" tests/payload examples/embed"
+	((${#tests[@]} == 0)) || programs+=" tests/payload examples/embed $(mains)"
 	for name in $programs; do
 		go build -trimpath -tags $tags -ldflags '-s -w' -o "$dir/.vm/go/$name/program" "./$name"
 	done
@@ -41,6 +41,11 @@ tree() {
 		while read -r name; do
 			go test -c -trimpath -tags $tags -ldflags '-s -w' -o "$dir/.vm/go/${name#berth/}/test" "$name"
 		done
+}
+
+# mains: those of the packages that are programs.
+mains() {
+	go list -tags $tags -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' "${tests[@]}" | sed 's|^berth/||' | xargs
 }
 
 # command_line WORD…: what bash in the guest reads.

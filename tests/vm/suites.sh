@@ -1,0 +1,45 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is tested on the second kernel, by name. All of them when none is named.
+#
+#   tests/vm/suites.sh              go cycles bats v1
+#   tests/vm/suites.sh bats         the bats suites on Linux 6.12, cgroup v2, systemd, AppArmor
+#
+#   go      the Go tests of the cgroup packages, and of hostile root filesystems
+#   cycles  containers made and removed, with cgroupfs and with systemd; $CYCLES of each (100)
+#   v1      Linux 6.1 with systemd on cgroup v1: the systemd driver and the limits
+#   bench   berth, crun and runc on cgroup v2; not among "all"
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+run=tests/vm/run.sh
+count=${CYCLES:-100}
+
+go_tests() {
+	$run -t 600 -p ./libcontainer/cgroup/... -p ./tests/hostile \
+		'BERTH_TEST_REQUIRE=1 go test ./libcontainer/cgroup ./libcontainer/cgroup/device ./libcontainer/cgroup/oom ./libcontainer/cgroup/stats ./tests/hostile'
+}
+cycles() {
+	$run -t $((300 + count * 5)) -p ./tests/cycles \
+		"go run ./tests/cycles -n $count -slower ${SLOWER:-0} && go run ./tests/cycles -n $count -slower ${SLOWER:-0} -systemd"
+}
+bats() { $run -t 1500 'BERTH_CI=1 integration/run.sh -j 2'; }
+v1() {
+	$run -k 6.1 -1 -t 600 \
+		'integration/run.sh integration/runtime/{systemd-cgroup,limits-cpu,limits-memory,limits-pids,update,pause,events}.bats'
+}
+bench() { $run -t 1500 -p ./tests/bench "go run ./tests/bench -docs - -n ${ROUNDS:-30}"; }
+
+(($#)) || set -- go cycles bats v1
+failed=()
+for name; do
+	started=$SECONDS
+	echo "=== vm: $name"
+	suite=$name
+	[[ $name != go ]] || suite=go_tests
+	"$suite" || failed+=("$name")
+	echo "=== vm: $name: $((SECONDS - started)) s"
+done
+((${#failed[@]} == 0)) || {
+	echo "vm: failed: ${failed[*]}" >&2
+	exit 1
+}
