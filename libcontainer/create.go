@@ -122,7 +122,7 @@ func (c *creation) prepare() error {
 		ID: c.o.ID, Config: c.cfg, Host: c.host, Mounts: mounts, Filter: filter,
 		Stdio:       gatherStdio(c.o.Stdio),
 		CgroupView:  cgroupView(c.cfg, c.groups, paths),
-		CgroupFiles: cgroupFiles(paths),
+		CgroupFiles: cgroupFiles(paths), AttachCgroup: c.cgroup.MustAttach(),
 		PreserveFDs: c.o.ListenFDs + c.o.PreserveFDs, NoNewKeyring: c.o.NoNewKeyring, Start: c.o.Start,
 	}
 	if c.plan, err = plan.Compile(c.in, boot.Arch(runtime.GOARCH)); err != nil {
@@ -158,6 +158,7 @@ func (c *creation) create() error {
 	}
 	c.driver = &driver{in: c.in, plan: c.plan}
 	c.driver.steps = map[plan.StepKind]func(plan.Step, boot.Message) ([]byte, error){
+		plan.StepCgroup:    attachStep(c.cgroup, c.driver),
 		plan.StepMapIDs:    c.mapIDs,
 		plan.StepNetDevice: c.moveDevices,
 		plan.StepHostHooks: c.hostHooks,

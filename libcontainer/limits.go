@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/libcontainer/boot"
 	"berth/libcontainer/cgroup"
 	"berth/libcontainer/config"
 	"berth/libcontainer/plan"
@@ -79,6 +80,11 @@ func (c *creation) createCgroup() error {
 		return c.cgroup.Delegate(uid)
 	}
 	return nil
+}
+
+// attachStep has systemd move the process of a driver into the cgroup.
+func attachStep(m *cgroup.Manager, d *driver) func(plan.Step, boot.Message) ([]byte, error) {
+	return func(plan.Step, boot.Message) ([]byte, error) { return nil, m.Attach(d.pid) }
 }
 
 // cgroupOwner is the host's id of the process's user, if the container is to

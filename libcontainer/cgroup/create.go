@@ -30,6 +30,9 @@ func (m *Manager) Create(needed bool) (err error) {
 	}()
 	return m.dirs(func(d Dir) error {
 		err := m.createDir(d, &made)
+		if err == nil && needed && m.cannotEnter(d) {
+			err = fmt.Errorf("processes cannot be moved from our cgroup into %s: %w", d.Path, unix.EACCES)
+		}
 		if err == nil || !m.paths.Rootless || !denied(err) {
 			return err
 		}
@@ -38,6 +41,12 @@ func (m *Manager) Create(needed bool) (err error) {
 		}
 		return nil
 	})
+}
+
+// cannotEnter: rootless, with a cgroup of our own that only root could give
+// processes to. With systemd there is Attach.
+func (m *Manager) cannotEnter(d Dir) bool {
+	return m.paths.Rootless && m.paths.Unit == nil && m.paths.V2 != nil && d.Path == m.paths.V2.Path && !d.enterable()
 }
 
 // createDir makes one hierarchy's directory and gets it ready for processes.

@@ -40,8 +40,9 @@ func (m *Manager) openDir(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("cannot join the container's cgroup: %w", err)
 	}
-	// Anybody may open a directory; entering it takes the right to write here.
-	if m.paths.Rootless && unix.Faccessat(fd, "cgroup.procs", unix.W_OK, unix.AT_EACCESS) != nil {
+	// Anybody may open a directory; entering it takes the right to write here,
+	// and where we come from.
+	if m.paths.Rootless && (unix.Faccessat(fd, "cgroup.procs", unix.W_OK, unix.AT_EACCESS) != nil || !m.paths.V2.enterable()) {
 		_ = unix.Close(fd) // read only
 		return nil, nil
 	}

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/cgroup/limit"
 	"berth/libcontainer/cgroup/systemd"
@@ -190,6 +192,40 @@ func (m *Manager) stopUnit() error {
 	}
 	defer bus.Close()
 	return bus.Stop(ctx, *m.paths.Unit)
+}
+
+// MustAttach says that a process of ours cannot be started in the container's
+// cgroup, and that the user's systemd can move it there: see Attach.
+func (m *Manager) MustAttach() bool {
+	u := m.paths.Unit
+	return u != nil && u.User && m.paths.V2 != nil && !m.paths.V2.enterable()
+}
+
+// Attach has systemd move a process into the container's unit.
+func (m *Manager) Attach(pid int) error {
+	ctx := context.Background()
+	bus, err := systemd.Connect(ctx, m.paths.Unit.User)
+	if err != nil {
+		return err
+	}
+	defer bus.Close()
+	return bus.Attach(ctx, *m.paths.Unit, pid)
+}
+
+// enterable says whether we may move processes from our own v2 cgroup to d,
+// which takes the right to write to cgroup.procs of their common ancestor.
+// cgroup-v2.rst, "Delegation Containment".
+func (d Dir) enterable() bool {
+	own, err := readAll("/proc/self/cgroup")
+	if err != nil {
+		return false
+	}
+	from := d.below(parseOwn(own)[""])
+	common := d.Path
+	for common != from && !strings.HasPrefix(from, strings.TrimSuffix(common, "/")+"/") {
+		common = path.Dir(common)
+	}
+	return unix.Faccessat(unix.AT_FDCWD, common+"/cgroup.procs", unix.W_OK, unix.AT_EACCESS) == nil
 }
 
 // howToDelegate is the hint for those whom root has given no controllers.

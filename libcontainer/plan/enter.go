@@ -43,6 +43,10 @@ func (c *compiler) enter() {
 			closed.Skip(unix.EBADF)
 		}
 	}
+	if c.in.AttachCgroup {
+		b.At("linux.cgroupsPath")
+		c.barrier(Step{Kind: StepCgroup, Origin: "linux.cgroupsPath"})
+	}
 	c.signals()
 	c.affinities()
 	if c.proc != nil && c.proc.OOMScoreAdj != nil {

@@ -27,8 +27,10 @@ type endpoint struct {
 
 // endpoints returns the sockets to try in turn. For the system manager they are
 // those that systemctl and runc try: the bus, then systemd's own for root. For
-// the user's, the bus of the session, the one at the path that systemd gives
-// it, then again systemd's own: hosts without dbus-user-session have no other.
+// the user's it is systemd's own first, as for systemctl: a bus that is started
+// by being connected to does not have systemd on it yet, and hosts without
+// dbus-user-session have none. Then the session's, and the one at the path that
+// systemd gives it.
 func endpoints(user bool, env func(string) string, uid int) ([]endpoint, error) {
 	if !user {
 		bus := []endpoint{{socket: "/run/dbus/system_bus_socket"}}
@@ -40,21 +42,19 @@ func endpoints(user bool, env func(string) string, uid int) ([]endpoint, error) 
 		}
 		return append(bus, endpoint{socket: "/run/systemd/private", direct: true}), nil
 	}
-	var all []endpoint
+	run := "/run/user/" + strconv.Itoa(uid)
+	if dir := env("XDG_RUNTIME_DIR"); dir != "" {
+		run = dir
+	}
+	all := []endpoint{{socket: filepath.Join(run, "systemd/private"), direct: true}}
 	if address := env("DBUS_SESSION_BUS_ADDRESS"); address != "" {
 		bus, err := parseAddress(address)
 		if err != nil {
 			return nil, fmt.Errorf("DBUS_SESSION_BUS_ADDRESS: %w", err)
 		}
-		all = bus
+		all = append(all, bus...)
 	}
-	run := "/run/user/" + strconv.Itoa(uid)
-	if dir := env("XDG_RUNTIME_DIR"); dir != "" {
-		run = dir
-	}
-	return append(all,
-		endpoint{socket: filepath.Join(run, "bus")},
-		endpoint{socket: filepath.Join(run, "systemd/private"), direct: true}), nil
+	return append(all, endpoint{socket: filepath.Join(run, "bus")}), nil
 }
 
 // parseAddress takes the unix sockets from a D-Bus server address, as in the

@@ -28,10 +28,10 @@ func TestEndpoints(t *testing.T) {
 		{false, map[string]string{"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/a%20b,guid=1;tcp:host=a;unix:abstract=/c", "XDG_RUNTIME_DIR": "/x"},
 			"[{/a b false} {@/c false} {/run/systemd/private true}]"},
 		{false, map[string]string{"DBUS_SYSTEM_BUS_ADDRESS": "tcp:host=a"}, `DBUS_SYSTEM_BUS_ADDRESS: "tcp:host=a" names no unix socket`},
-		{true, nil, "[{/run/user/1000/bus false} {/run/user/1000/systemd/private true}]"},
-		{true, map[string]string{"XDG_RUNTIME_DIR": "/x"}, "[{/x/bus false} {/x/systemd/private true}]"},
+		{true, nil, "[{/run/user/1000/systemd/private true} {/run/user/1000/bus false}]"},
+		{true, map[string]string{"XDG_RUNTIME_DIR": "/x"}, "[{/x/systemd/private true} {/x/bus false}]"},
 		{true, map[string]string{"XDG_RUNTIME_DIR": "/x", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/s", "DBUS_SYSTEM_BUS_ADDRESS": "no"},
-			"[{/s false} {/x/bus false} {/x/systemd/private true}]"},
+			"[{/x/systemd/private true} {/s false} {/x/bus false}]"},
 		{true, map[string]string{"DBUS_SESSION_BUS_ADDRESS": "unix:path=%zz"}, `DBUS_SESSION_BUS_ADDRESS: cannot parse "unix:path=%zz": invalid URL escape "%zz"`},
 		{true, map[string]string{"DBUS_SESSION_BUS_ADDRESS": "disabled:"}, `DBUS_SESSION_BUS_ADDRESS: "disabled:" names no unix socket`},
 	} {

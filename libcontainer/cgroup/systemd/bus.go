@@ -273,6 +273,22 @@ func (b *Bus) Set(ctx context.Context, u Unit, props Properties) error {
 	return nil
 }
 
+// Attach moves a process into a unit that has Delegate=yes. For a user's systemd
+// it does what the user may not: the unit's cgroup may be his, the one that the
+// process leaves is not. The process must run as the caller's user.
+func (b *Bus) Attach(ctx context.Context, u Unit, pid int) error {
+	if err := u.valid(); err != nil {
+		return err
+	}
+	err := b.do(ctx, func(ctx context.Context, l *link, _ bool) error {
+		return l.call(ctx, "AttachProcessesToUnit", []any{u.Name, "", []uint32{uint32(pid)}})
+	})
+	if err != nil {
+		return b.failure("enter", u, "", err, nil)
+	}
+	return nil
+}
+
 // Stop stops a unit, which ends its processes, and waits for that. A unit that
 // is not there is no error. It must only be called for a unit that Start made.
 func (b *Bus) Stop(ctx context.Context, u Unit) error {
