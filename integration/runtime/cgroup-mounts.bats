@@ -5,7 +5,7 @@ load helpers
 
 setup() {
 	setup_bundle
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	update_config '.mounts += [{"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup","options":["nosuid","noexec","nodev","relatime","ro"]}]'
 }
 

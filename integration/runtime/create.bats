@@ -55,7 +55,7 @@ load helpers
 }
 
 @test "create: an absolute cgroupsPath is below the mount point of each hierarchy" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	create_ct
 	pid=$(state_of pid)
 	for c in pids memory devices freezer cpuset; do

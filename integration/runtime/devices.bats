@@ -98,7 +98,7 @@ device() {
 }
 
 @test "devices: a program cannot make or open others" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	add_caps CAP_MKNOD
 	set_script 'mknod /tmp/disk b 254 0; head -c 1 /tmp/disk >/dev/null && echo read; mknod /tmp/n c 1 3 && echo x >/tmp/n && echo null'
 	update_config '.linux.resources.devices = [{"allow":false,"access":"rwm"}]'

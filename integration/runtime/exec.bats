@@ -310,7 +310,7 @@ load helpers
 }
 
 @test "exec --cgroup: a cgroup below the container's" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	lacks crun "1.8 wants the path of a unified hierarchy"
 	idle_ct
 	for c in /sys/fs/cgroup/*/berth-it/"$ID"; do
@@ -330,7 +330,7 @@ load helpers
 }
 
 @test "exec --cgroup: outside of the container's cgroup is refused" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	lacks crun "1.8 wants the path of a unified hierarchy"
 	idle_ct
 	try rt exec --cgroup ../.. "$ID" true

@@ -128,7 +128,7 @@ ns_of() { readlink "/proc/$1/ns/$2"; }
 }
 
 @test "namespaces: a new cgroup namespace has the container's cgroup as its root" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	update_config '.linux.namespaces += [{"type":"cgroup"}]'
 	set_args grep -E ':(pids|memory):' /proc/self/cgroup
 	run_ct

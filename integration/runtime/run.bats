@@ -115,7 +115,7 @@ load helpers
 }
 
 @test "run: daemons of the container die with its init" {
-	requires cgroupv1
+	only_v1 "a hierarchy per controller"
 	n=$((1000000 + $$))
 	set_script "setsid sleep $n & exit 0"
 	run_ct

@@ -3,6 +3,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -33,4 +34,33 @@ func (m *Manager) StatDirs() stats.Dirs {
 		s.V2 = d.Path
 	}
 	return s
+}
+
+// DirsOf returns the directories of the cgroup that a process is in, for one
+// whose container is not ours to know.
+func DirsOf(pid int) (stats.Dirs, error) {
+	var s stats.Dirs
+	f, err := Probe()
+	if err != nil {
+		return s, err
+	}
+	text, err := readAll(fmt.Sprintf("/proc/%d/cgroup", pid))
+	if err != nil {
+		return s, err
+	}
+	own := parseOwn(text)
+	for _, h := range f.Hierarchies {
+		d := Dir{Mount: h.Mountpoint, Root: rootOf(h.Root)}
+		for _, c := range h.Controllers {
+			if s.V1 == nil {
+				s.V1 = make(map[string]string)
+			}
+			s.V1[c] = d.below(own[strings.Join(h.Controllers, ",")])
+		}
+	}
+	if f.V2Mount != "" {
+		d := Dir{Mount: f.V2Mount, Root: rootOf(f.V2Root)}
+		s.V2 = d.below(own[""])
+	}
+	return s, nil
 }
