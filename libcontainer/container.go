@@ -92,13 +92,13 @@ func (c *Container) Status() (Status, error) {
 	if !c.alive() {
 		return Stopped, nil
 	}
-	if waitsForStart(c.StateDir() + "/" + state.FifoName) {
-		return Created, nil
-	}
 	if c.rec.Freezer != "" {
 		if frozen, err := cgroup.FrozenFile(c.rec.Freezer); err == nil && frozen {
 			return Paused, nil
 		}
+	}
+	if waitsForStart(c.StateDir() + "/" + state.FifoName) {
+		return Created, nil
 	}
 	return Running, nil
 }

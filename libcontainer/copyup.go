@@ -55,10 +55,15 @@ func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
 // from ids that it does not map. Reading and changing owners stays privileged,
 // since only the ids for files change, setfsuid(2), and capabilities are kept.
 func (c *creation) asContainerRoot(f func() error) error {
-	uid, gid := int(hostID(c.cfg.UIDMappings, 0)), int(hostID(c.cfg.GIDMappings, 0))
+	root, mapped := hostID(c.cfg.UIDMappings, 0)
+	group, grouped := hostID(c.cfg.GIDMappings, 0)
 	if len(c.cfg.UIDMappings) == 0 || c.cfg.Rootless {
 		return f()
 	}
+	if !mapped || !grouped {
+		return errors.New("linux.uidMappings, linux.gidMappings: tmpcopyup needs a root of the container's")
+	}
+	uid, gid := int(root), int(group)
 	// The ids are the thread's. It ends with its goroutine, locked as it is.
 	done := make(chan error)
 	go func() {

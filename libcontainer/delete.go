@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/internal/pidfd"
+	"berth/libcontainer/cgroup"
 	"berth/libcontainer/hook"
 	"berth/libcontainer/rdt"
 	"berth/libcontainer/state"
@@ -56,16 +57,17 @@ func ForceDelete(root, id string, warn func(string)) error {
 // destroy ends all processes and removes all traces. Everything is tried; the
 // first error is returned. The id is free again even if a poststop hook fails.
 func destroy(store state.Store, rec *state.Record, warn func(string)) error {
-	var errs []error
-	if err := endProcesses(rec); err != nil {
+	m, err := managerOf(rec)
+	if err != nil {
 		return err
 	}
-	errs = append(errs, detachHostMounts(rec))
-	m, err := managerOf(rec)
-	if err == nil {
-		err = m.Remove()
+	if !m.BelongsTo(cgroupMark(store, rec)) {
+		m = cgroup.Open(cgroup.Paths{}) // another container has got our place
 	}
-	errs = append(errs, err)
+	if err := endProcesses(rec, m); err != nil {
+		return err
+	}
+	errs := []error{detachHostMounts(rec), m.Remove()}
 	errs = append(errs, rdt.Remove(rec.RDT))
 	if err := errors.Join(errs...); err != nil {
 		return err // the record stays, so that delete can be tried again
@@ -126,7 +128,7 @@ func poststop(rec *state.Record, warn func(string)) error {
 
 // endProcesses kills init and everything else in the container's cgroup, and
 // waits until they are gone.
-func endProcesses(rec *state.Record) error {
+func endProcesses(rec *state.Record, m *cgroup.Manager) error {
 	var p *pidfd.Handle
 	if rec.InitPid != 0 {
 		fd, err := pidfd.OpenVerified(rec.InitPid, rec.InitStart)
@@ -150,10 +152,6 @@ func endProcesses(rec *state.Record) error {
 		// With init all of its namespace has ended. What is in the cgroup now
 		// belongs to somebody else.
 		return nil
-	}
-	m, err := managerOf(rec)
-	if err != nil {
-		return err
 	}
 	if err := m.KillAll(unix.SIGKILL); err != nil && !errors.Is(err, ErrNotRunning) {
 		return err

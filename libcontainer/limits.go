@@ -3,15 +3,19 @@
 package libcontainer
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"berth/libcontainer/boot"
 	"berth/libcontainer/cgroup"
+	"berth/libcontainer/cgroup/systemd"
 	"berth/libcontainer/config"
 	"berth/libcontainer/plan"
+	"berth/libcontainer/state"
 )
 
 // resolveCgroup says where the cgroup will be and what its limits are, and
@@ -39,6 +43,10 @@ func (c *creation) resolveCgroup() (cgroup.Paths, error) {
 	for _, w := range c.limits.Warnings {
 		c.warn(w)
 	}
+	if err == nil && !c.cfg.Rootless && c.limits.Devices.Empty() {
+		err = errors.New("linux.resources.devices: the devices hierarchy of cgroup v1 is not mounted, " +
+			"and without it the container could open every device (hint: mount it, or give --cgroup-manager disabled)")
+	}
 	return paths, err
 }
 
@@ -50,8 +58,11 @@ func (c *creation) unitRequest(pid int) cgroup.UnitRequest {
 // makeCgroup makes the cgroup and sets the limits, before there is a process.
 func (c *creation) makeCgroup() error {
 	if err := c.createCgroup(); err != nil {
-		c.rec.CgroupPaths = nil // not ours to clean: it may be another container's
-		_ = c.store.Save(c.o.ID, c.rec)
+		var used *cgroup.NotEmptyError
+		if errors.As(err, &used) || errors.Is(err, cgroup.ErrFrozen) || errors.Is(err, systemd.ErrUnitExists) {
+			c.rec.CgroupPaths = nil // another container's, not ours to clean
+			_ = c.store.Save(c.o.ID, c.rec)
+		}
 		return err
 	}
 	early, _ := c.limits.Split(c.holder != nil)
@@ -76,10 +87,17 @@ func (c *creation) createCgroup() error {
 	if err := c.cgroup.Create(needed); err != nil {
 		return err
 	}
+	c.cgroup.Mark(cgroupMark(c.store, c.rec))
 	if uid, ok := c.cgroupOwner(); ok {
 		return c.cgroup.Delegate(uid)
 	}
 	return nil
+}
+
+// cgroupMark tells apart containers of one id, in different state roots or one
+// after the other.
+func cgroupMark(store state.Store, rec *state.Record) string {
+	return store.Dir(rec.ID) + " " + rec.Created.Format(time.RFC3339Nano)
 }
 
 // attachStep has systemd move the process of a driver into the cgroup.
@@ -97,20 +115,24 @@ func (c *creation) cgroupOwner() (uint32, bool) {
 	for i := range c.cfg.Mounts {
 		m := &c.cfg.Mounts[i]
 		if m.Destination == "/sys/fs/cgroup" && (m.Type == "cgroup" || m.Type == "cgroup2") && m.Set&unix.MS_RDONLY == 0 {
-			return hostID(c.cfg.UIDMappings, c.cfg.Process.UID), true
+			if c.cfg.Namespaces.Has(config.UserNS) && !c.cfg.Namespaces.New(config.UserNS) {
+				return 0, false // a joined one: whose ids these are is not known
+			}
+			return hostID(c.cfg.UIDMappings, c.cfg.Process.UID)
 		}
 	}
 	return 0, false
 }
 
-// hostID maps an id of the container; without maps they are the same.
-func hostID(list []config.IDMap, id uint32) uint32 {
+// hostID maps an id of the container; without maps they are the same. It is
+// false for one that is not mapped.
+func hostID(list []config.IDMap, id uint32) (uint32, bool) {
 	for _, m := range list {
 		if id >= m.ContainerID && id-m.ContainerID < m.Size {
-			return m.HostID + id - m.ContainerID
+			return m.HostID + id - m.ContainerID, true
 		}
 	}
-	return id
+	return id, len(list) == 0
 }
 
 // finishCgroup does what has to wait until init is in the cgroup.
@@ -122,6 +144,11 @@ func (c *creation) finishCgroup() error {
 	c.holder = nil
 	if err := c.cgroup.FinishUnit(c.cfg.Cgroup.Resources); err != nil {
 		return err
+	}
+	if w := c.limits.Devices.Writes; len(w) > 0 { // v1's systemd has its own idea of them
+		if err := c.cgroup.ApplyLate(w); err != nil {
+			return err
+		}
 	}
 	_, late := c.limits.Split(true)
 	return c.cgroup.ApplyLate(late)

@@ -34,8 +34,10 @@ func (c *Container) Start(o StartOptions) error {
 	switch status {
 	case Stopped:
 		return errors.New("cannot start a container that has stopped")
-	case Running, Paused:
+	case Running:
 		return errStarted
+	case Paused:
+		return errors.New("cannot start a container in the paused state")
 	case Creating:
 		return errors.New("cannot start a container that is not created yet")
 	}

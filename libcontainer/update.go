@@ -67,6 +67,10 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 		return dryRun(m, limits, devices, schemata)
 	}
 	if err := m.Update(resources, limits, devices); err != nil {
+		if devices { // the table may be neither: the next update is to write it
+			c.rec.DeviceRules = ""
+			err = errors.Join(err, c.store.Save(c.rec.ID, c.rec))
+		}
 		return nil, err
 	}
 	if devices {

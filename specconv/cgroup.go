@@ -5,6 +5,7 @@ package specconv
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -73,7 +74,7 @@ func CheckResources(r *specs.LinuxResources) error {
 		if m.Swap != nil && m.Limit != nil && *m.Swap > 0 && *m.Limit > 0 && *m.Swap < *m.Limit {
 			return errors.New("linux.resources.memory.swap: must not be less than limit, it counts memory and swap")
 		}
-		if m.Swappiness != nil && *m.Swappiness > 100 {
+		if m.Swappiness != nil && *m.Swappiness > 100 && *m.Swappiness != math.MaxUint64 { // engines send -1 so
 			return fmt.Errorf("linux.resources.memory.swappiness: %d is more than 100", *m.Swappiness)
 		}
 	}

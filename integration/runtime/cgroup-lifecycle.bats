@@ -242,3 +242,28 @@ readonly_cgroups() {
 	for i in "${pids[@]}"; do wait "$i"; done
 	assert_no_cgroup "$ID*"
 }
+
+@test "cgroup: delete spares the container that has the place now" {
+	needs_berth "the others kill it"
+	update_config '.linux.namespaces |= map(select(.type != "pid"))'
+	set_args sleep 1000
+	timeout 20 "$RUNTIME" --root "$T/other" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
+	"$RUNTIME" --root "$T/other" kill "$ID" KILL
+	wait_for sh -c "'$RUNTIME' --root '$T/other' state '$ID' | grep -q stopped"
+	detach_ct
+	"$RUNTIME" --root "$T/other" delete "$ID"
+	assert_eq "$(status_of)" running
+}
+
+@test "cgroup: core files are not limits" {
+	only_v2 "unified is v2's"
+	needs_berth "the others write them"
+	local file
+	for file in cgroup.procs cgroup.freeze cgroup.type cgroup.subtree_control; do
+		refuses_limit "unified[$file]" "{\"unified\":{\"$file\":\"1\"}}"
+	done
+	set_resources '{"unified":{"cgroup.max.depth":"3"}}'
+	update_config 'del(.linux.resources.unified["cgroup.procs","cgroup.freeze","cgroup.type","cgroup.subtree_control"])'
+	idle_ct
+	assert_eq "$(cat "$(cgroup_dir pids)/cgroup.max.depth")" 3
+}

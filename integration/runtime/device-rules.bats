@@ -291,3 +291,23 @@ OPEN_KMSG='mknod /tmp/k c 1 11 && echo made && (: >>/tmp/k) && echo opened'
 	wait_output kept
 	! grep -q opened "$T/out"
 }
+
+@test "device rules: type a with numbers opens no other device" {
+	lacks runc "ignores the numbers, as v1's file does"
+	lacks crun "ignores the numbers, as v1's file does"
+	rules "$DENY_ALL,"'{"allow":true,"type":"a","major":10,"minor":237,"access":"r"}'
+	set_script "$OPEN_KMSG; mknod /tmp/l c 10 237; (: </tmp/l) && echo reads"
+	run_ct
+	assert_lacks opened
+	assert_has reads
+}
+
+@test "device rules: without a hierarchy to apply them with create is refused" {
+	only_v1 "v2 needs none"
+	needs_berth "the others differ"
+	try unshare -m sh -c 'umount "$1" && shift && exec "$@"' _ "$(hierarchy devices | cut -d' ' -f1)" \
+		"$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null
+	assert_fails
+	assert_has linux.resources.devices
+	assert_nothing_left
+}

@@ -168,3 +168,13 @@ M32=33554432 M64=67108864
 		limit_refused memory
 	done
 }
+
+@test "limits memory: swappiness of -1 leaves it" {
+	lacks runc "the number is too big for its decoder"
+	needs_controller memory
+	update_config '.linux.resources.memory = {"limit":67108864,"swappiness":18446744073709551615}'
+	set_args true
+	sed -i -E 's/"swappiness": [0-9.e+]+/"swappiness": 18446744073709551615/' "$CONFIG"
+	run_ct
+	assert_ok
+}

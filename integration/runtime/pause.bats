@@ -235,3 +235,15 @@ counts() {
 	assert_fails
 	assert_eq "$(status_of)" running
 }
+
+@test "pause: a created container is shown as paused and cannot be started" {
+	lacks crun "1.8 does not look"
+	create_ct
+	rt pause "$ID"
+	assert_eq "$(status_of)" paused
+	try rt start "$ID"
+	assert_fails "in the paused state"
+	rt resume "$ID"
+	assert_eq "$(status_of)" created
+	rt start "$ID"
+}

@@ -497,3 +497,17 @@ limits() {
 	assert_status 137
 	assert_eq "$(status_of)" running
 }
+
+@test "update: no swap stays no swap" {
+	only_v2 "v1 counts memory and swap together"
+	needs_controller memory
+	lacks crun "1.8 leaves it to the caller"
+	set_resources "{\"memory\":{\"limit\":$M64},\"unified\":{\"memory.swap.max\":\"0\"}}"
+	idle_ct
+	update_ct --memory $M128
+	assert_ok
+	assert_limit memory - - memory.max $M128
+	assert_limit memory - - memory.swap.max 0
+	update_ct --memory $M64
+	assert_limit memory - - memory.swap.max 0
+}

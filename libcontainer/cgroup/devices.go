@@ -36,6 +36,9 @@ func (d Devices) String() string {
 	return d.Writes.String()
 }
 
+// Empty says that there is nothing to apply: the host cannot limit devices.
+func (d Devices) Empty() bool { return !d.V2 && len(d.Writes) == 0 }
+
 // Digest tells rules apart, for Update: rules that the config does not change
 // are left alone, since others (a GPU's tools) may have added to them.
 func (d Devices) Digest() string {
@@ -121,7 +124,7 @@ func (m *Manager) changeTable(dir Dir, now string, table Writes) error {
 }
 
 // whileFrozen calls f while no process of the container runs.
-func (m *Manager) whileFrozen(f func() error) error {
+func (m *Manager) whileFrozen(f func() error) (err error) {
 	frozen, err := m.Frozen()
 	if err != nil {
 		return err
@@ -130,7 +133,7 @@ func (m *Manager) whileFrozen(f func() error) error {
 		if err := m.Freeze(); err != nil {
 			return err
 		}
-		defer func() { _ = m.Thaw() }() // what froze can thaw
+		defer func() { err = errors.Join(err, m.Thaw()) }()
 	}
 	return f()
 }

@@ -57,10 +57,17 @@ var ErrFrozen = errors.New("container's cgroup unexpectedly frozen")
 // before the Paths are stored: a delete that finds them kills and removes
 // whatever is there.
 func (m *Manager) Check() error {
-	if !m.Exists() {
+	// systemd removes its own hierarchies alone: in the others of v1 something
+	// may be left where the first has nothing.
+	if !m.Exists() && m.paths.Unit == nil {
 		return nil
 	}
-	return m.dirs(func(d Dir) error { return m.checkExisting(d) })
+	return m.dirs(func(d Dir) error {
+		if m.paths.Unit != nil && unix.Access(d.Path, unix.F_OK) != nil {
+			return nil
+		}
+		return m.checkExisting(d)
+	})
 }
 
 // checkExisting refuses the pre-existing directory d.

@@ -20,6 +20,11 @@ func (m *Manager) Remove() error {
 	deadline := time.Now().Add(removeTimeout)
 	var first error
 	if m.paths.Unit != nil {
+		// Who ends our processes has ended them by now: what is there is
+		// somebody else's, and systemd would kill it with the unit.
+		if err := m.awaitEmpty(deadline); err != nil {
+			return err
+		}
 		first = m.stopUnit()
 	}
 	remove := func(d Dir, v2 bool) {
@@ -37,6 +42,42 @@ func (m *Manager) Remove() error {
 	return first
 }
 
+// awaitEmpty waits until the last process is gone.
+func (m *Manager) awaitEmpty(deadline time.Time) error {
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		pids, err := m.PIDs(true)
+		if err != nil || len(pids) == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("cannot remove %s: %d process(es) in it, the first %d: %w", m.paths.Unit.Name, len(pids), pids[0], unix.EBUSY)
+		}
+		time.Sleep(wait)
+	}
+}
+
+// ownerAttr says on the cgroup's directory whose it is; kernfs has trusted.*
+// attributes since Linux 3.7.
+const ownerAttr = "trusted.berth.owner"
+
+// Mark notes whose the cgroup is. It is best effort: rootless it cannot.
+func (m *Manager) Mark(owner string) {
+	if d, ok := m.paths.main(); ok {
+		_ = unix.Lsetxattr(d.Path, ownerAttr, []byte(owner), 0)
+	}
+}
+
+// BelongsTo says whether the cgroup is owner's, as far as anybody has noted.
+func (m *Manager) BelongsTo(owner string) bool {
+	d, ok := m.paths.main()
+	if !ok {
+		return true
+	}
+	value := make([]byte, 512)
+	n, err := unix.Lgetxattr(d.Path, ownerAttr, value)
+	return err != nil || string(value[:n]) == owner
+}
+
 func removeDir(d Dir, v2 bool, deadline time.Time) error {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
 		err := unix.Rmdir(d.Path)
@@ -45,6 +86,8 @@ func removeDir(d Dir, v2 bool, deadline time.Time) error {
 			return nil
 		case err == unix.EINTR:
 			continue
+		case err == unix.EROFS && unix.Access(d.Path, unix.F_OK) == unix.ENOENT:
+			return nil // never made
 		case err != unix.EBUSY && err != unix.ENOTEMPTY:
 			return err
 		}

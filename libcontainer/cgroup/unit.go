@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -113,11 +114,22 @@ func roomForHolder(r *specs.LinuxResources, pid int) *specs.LinuxResources {
 	}
 	two, out := int64(2), *r
 	out.Pids = &specs.LinuxPids{Limit: &two}
+	out.Unified = maps.Clone(r.Unified)
+	delete(out.Unified, pidsMax)
 	return &out
 }
 
+// pidsMax is the file that has the last word.
+const pidsMax = "pids.max"
+
 func onlyOne(r *specs.LinuxResources) bool {
-	return r != nil && r.Pids != nil && r.Pids.Limit != nil && limit.PIDsMax(*r.Pids.Limit) == "1"
+	if r == nil {
+		return false
+	}
+	if s, ok := r.Unified[pidsMax]; ok {
+		return s == "0" || s == "1"
+	}
+	return r.Pids != nil && r.Pids.Limit != nil && limit.PIDsMax(*r.Pids.Limit) == "1"
 }
 
 // StartUnit has systemd make the unit, and with it the cgroup. Create then

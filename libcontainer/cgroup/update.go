@@ -5,6 +5,7 @@ package cgroup
 import (
 	"errors"
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -87,7 +88,10 @@ func completeMemory(c specs.LinuxMemory, memory, swap string) *specs.LinuxMemory
 		c.Limit = &limited
 	}
 	if only, err := strconv.ParseInt(swap, 10, 64); err == nil && hasLimit && *c.Limit > 0 && !hasSwap {
-		sum := limited + only
+		sum := *c.Limit // no swap stays no swap
+		if only > 0 {
+			sum = limited + min(only, math.MaxInt64-limited)
+		}
 		c.Swap = &sum
 	}
 	return &c
@@ -152,7 +156,7 @@ func (m *Manager) update(r *specs.LinuxResources, l Limits, devices bool) error 
 		if m.paths.V2 == nil {
 			// On v1 systemd writes the device table anew with any property: for
 			// a moment all are denied.
-			set = func() error { return m.whileFrozen(func() error { return m.setUnit(r) }) }
+			set = func() error { return m.whileFrozen(func() error { return m.keepingTable(r) }) }
 		}
 		if err := set(); err != nil {
 			return err
@@ -168,6 +172,43 @@ func (m *Manager) update(r *specs.LinuxResources, l Limits, devices bool) error 
 	return nil
 }
 
+// keepingTable is setUnit on v1, where systemd writes the device table anew in
+// its own terms, which know no exceptions.
+func (m *Manager) keepingTable(r *specs.LinuxResources) error {
+	dir, ok := m.paths.find("devices")
+	if !ok {
+		return m.setUnit(r)
+	}
+	before, err := readFile(dir.Path, "devices.list")
+	if err != nil {
+		return fmt.Errorf("linux.resources.devices: %w", err)
+	}
+	old, listed := parseTable(before)
+	if !listed {
+		return errors.New("cannot update: systemd would lift the device rules of this container, which deny single devices " +
+			"(hint: cgroup v2, or --cgroup-manager cgroupfs)")
+	}
+	if err := m.setUnit(r); err != nil {
+		return err
+	}
+	var table Writes
+	table = append(table, limit.Write{Controller: "devices", File: "devices.deny", Value: "a", Origin: "linux.resources.devices"})
+	for node, letters := range old {
+		table = append(table, limit.Write{Controller: "devices", File: "devices.allow", Value: node + " " + letters, Origin: "linux.resources.devices"})
+	}
+	return m.write(table)
+}
+
+// happened says whether the file does not say any more what it said before.
+func (c Change) happened() bool {
+	content, err := readFile(filepath.Dir(c.Path), c.Write.File)
+	if err != nil {
+		return true
+	}
+	now, known := limit.Previous(c.Write, content)
+	return !known || now != c.Old
+}
+
 // restore undoes changes, last first. What one write refuses, another may make
 // possible (limit and swap): a second round tries those again.
 func (m *Manager) restore(changes []Change) error {
@@ -178,7 +219,7 @@ func (m *Manager) restore(changes []Change) error {
 		var failed []Change
 		first = nil
 		for _, c := range left {
-			if !c.Known || c.Old == c.Write.Value {
+			if !c.Known || c.Old == c.Write.Value || !c.happened() {
 				continue
 			}
 			if err := writeFile(filepath.Dir(c.Path), c.Write.File, c.Old+"\n"); err != nil {

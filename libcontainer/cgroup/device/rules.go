@@ -116,14 +116,13 @@ func Rules(r *specs.LinuxResources) (List, error) {
 	return append(list, defaults...), nil
 }
 
-// wildcard says whether d is about all nodes. Of a rule of type "a" the
-// numbers and the access are ignored: cgroup v1 does so.
+// wildcard says whether d is about all nodes. A rule of type "a" with numbers or
+// less than all accesses is about both kinds of nodes: cgroup v1 would ignore
+// what narrows it, and open every device.
 func wildcard(d *specs.LinuxDeviceCgroup) bool {
-	if d.Type == "" && d.Major == nil && d.Minor == nil {
-		a, ok := parseAccess(d.Access)
-		return ok && a == All
-	}
-	return d.Type == "a"
+	every := func(n *int64) bool { return n == nil || *n == Every }
+	a, ok := parseAccess(d.Access)
+	return (d.Type == "" || d.Type == "a") && every(d.Major) && every(d.Minor) && ok && a == All
 }
 
 func parseAccess(s string) (Access, bool) {
@@ -168,7 +167,7 @@ func parse(d *specs.LinuxDeviceCgroup, origin string) ([]Rule, error) {
 	case "b":
 		x.Kind = 'b'
 		return []Rule{x}, nil
-	case "":
+	case "", "a":
 		c, b := x, x
 		c.Kind, b.Kind = 'c', 'b'
 		return []Rule{c, b}, nil

@@ -207,6 +207,10 @@ func hugetlb(r *specs.LinuxResources, l *limit.List) error {
 	return nil
 }
 
+// coreFiles are limits; the others (cgroup.procs, cgroup.freeze, cgroup.type…)
+// would move strangers into the container or keep init out of it.
+var coreFiles = []string{"cgroup.max.depth", "cgroup.max.descendants", "cgroup.pressure"}
+
 // Unified compiles linux.resources.unified; available are the controllers of
 // the hierarchy. Several lines of one value are several writes.
 func Unified(r *specs.LinuxResources, available []string, l *limit.List) error {
@@ -218,6 +222,9 @@ func Unified(r *specs.LinuxResources, available []string, l *limit.List) error {
 		controller, _, ok := strings.Cut(file, ".")
 		if !ok || controller == "" {
 			return limit.Refuse(field, "unified resource %q must be in the form CONTROLLER.PARAMETER", file)
+		}
+		if controller == "cgroup" && !slices.Contains(coreFiles, file) {
+			return limit.Refuse(field, "unified resource %q can't be set: of the core files only %s can", file, strings.Join(coreFiles, ", "))
 		}
 		if controller != "cgroup" && !slices.Contains(available, controller) {
 			return limit.Refuse(field, "unified resource %q can't be set: controller %q not available", file, controller)
