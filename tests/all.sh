@@ -9,7 +9,7 @@
 #   tests/all.sh unit bats   some steps: lint unit system bats
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tags=netgo,osusergo,urfave_cli_no_template
+tags=netgo,osusergo,urfave_cli_no_template,no_grpc
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 counts=$work/counts

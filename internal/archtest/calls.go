@@ -39,6 +39,12 @@ var allowances = []allowance{
 		"the state root is ours alone, mode 0700"},
 	{"libcontainer/cgroup", []string{"unix.Mkdir", "unix.Rmdir"},
 		"cgroupfs holds no symbolic links below a hierarchy's root, and nobody can make one there"},
+	{"shim/ociruntime/command.go", []string{"os.RemoveAll"}, "a directory that it has just made for itself, mode 0700"},
+	{"shim/stdio/sinks.go", []string{"os.MkdirAll", "os.OpenFile"}, "a log file where the engine says; no container has a part in its path"},
+	{"shim/taskapi/mount.go", []string{"os.Mkdir", "unix.Mount"}, "rootfs of the bundle, before there is a container: its directory is the engine's"},
+	{"shim/taskapi/shimcgroup.go", []string{"os.MkdirAll", "os.WriteFile"}, "cgroupfs, see libcontainer/cgroup"},
+	{"shim/taskapi/socket.go", []string{"os.MkdirAll"}, "the directory of sockets, below /run"},
+	{"shim/taskapi/start.go", []string{"os.WriteFile"}, "/proc/self"},
 }
 
 const rawWhy = "a path in a root file system may lead anywhere when it is followed; " +

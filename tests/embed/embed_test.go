@@ -58,7 +58,7 @@ func build(t *testing.T, out string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "build", "-tags", "netgo,osusergo,urfave_cli_no_template", "-o", out, "./examples/embed")
+	cmd := exec.Command("go", "build", "-tags", "netgo,osusergo,urfave_cli_no_template,no_grpc", "-o", out, "./examples/embed")
 	cmd.Dir = module
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build examples/embed: %v\n%s", err, msg)

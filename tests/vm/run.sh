@@ -18,7 +18,7 @@ set -euo pipefail
 PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
-tags=netgo,osusergo,urfave_cli_no_template
+tags=netgo,osusergo,urfave_cli_no_template,no_grpc
 
 usage() {
 	sed -n 's/^#   \(tests.*\)/usage: \1/p' "$0" >&2

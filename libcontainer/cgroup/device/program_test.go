@@ -115,12 +115,12 @@ func TestEncoding(t *testing.T) {
 
 func TestBadRulesAreNamed(t *testing.T) {
 	for text, want := range map[string]string{
-		`[{"allow":true,"type":"x"}]`:                                         `linux.resources.devices[0].type: invalid device type "x"`,
-		`[{"allow":true,"type":"p","major":1}]`:                               `linux.resources.devices[0].type: invalid device type "p"`,
+		`[{"allow":true,"type":"x"}]`:                                           `linux.resources.devices[0].type: invalid device type "x"`,
+		`[{"allow":true,"type":"p","major":1}]`:                                 `linux.resources.devices[0].type: invalid device type "p"`,
 		`[{"allow":true,"type":"a","access":"rwm"},{"type":"c","access":"rx"}]`: `linux.resources.devices[1].access: invalid access "rx"`,
-		`[{"allow":true,"access":"\u00e9"}]`:                                  `linux.resources.devices[0].access: invalid access "é"`,
-		`[{"type":"c","major":-2}]`:                                           `linux.resources.devices[0]: invalid device number -2:-1`,
-		`[{"type":"b","major":1,"minor":4294967296}]`:                         `linux.resources.devices[0]: invalid device number 1:4294967296`,
+		`[{"allow":true,"access":"\u00e9"}]`:                                    `linux.resources.devices[0].access: invalid access "é"`,
+		`[{"type":"c","major":-2}]`:                                             `linux.resources.devices[0]: invalid device number -2:-1`,
+		`[{"type":"b","major":1,"minor":4294967296}]`:                           `linux.resources.devices[0]: invalid device number 1:4294967296`,
 	} {
 		_, err := Rules(configured(t, text))
 		var field *limit.FieldError
