@@ -70,6 +70,15 @@ func CheckResources(r *specs.LinuxResources) error {
 			}
 		}
 	}
+	if c := r.CPU; c != nil {
+		// kernel/sched: one millisecond to one second.
+		if c.Period != nil && *c.Period != 0 && (*c.Period < 1000 || *c.Period > 1000000) {
+			return fmt.Errorf("linux.resources.cpu.period: %d µs is not from 1000 to 1000000", *c.Period)
+		}
+		if c.Quota != nil && *c.Quota > 0 && *c.Quota < 1000 {
+			return fmt.Errorf("linux.resources.cpu.quota: %d µs is less than 1000", *c.Quota)
+		}
+	}
 	if m := r.Memory; m != nil {
 		if m.Swap != nil && m.Limit != nil && *m.Swap > 0 && *m.Limit > 0 && *m.Swap < *m.Limit {
 			return errors.New("linux.resources.memory.swap: must not be less than limit, it counts memory and swap")

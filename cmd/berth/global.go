@@ -78,7 +78,11 @@ func initialUserNamespace() bool {
 // stateRoot is --root, or the default. It need not exist.
 func (g *global) stateRoot() (string, error) {
 	if g.root == "" {
-		return defaultRoot(), nil
+		root := defaultRoot()
+		if root == systemRoot && os.Geteuid() != 0 {
+			return "", fmt.Errorf("no directory for the state of containers: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", os.Geteuid())
+		}
+		return root, nil
 	}
 	root, err := filepath.Abs(g.root)
 	if err != nil {
@@ -91,13 +95,16 @@ func (g *global) stateRoot() (string, error) {
 	return root, nil
 }
 
+// systemRoot is where root's containers are.
+const systemRoot = "/run/berth"
+
 // defaultRoot is the system's directory for root, else the user's. In a user
 // namespace whose root calls himself otherwise we act for a user, as runc does.
 func defaultRoot() string {
 	if dir := userRuntimeDir(); dir != "" {
 		return dir + "/berth"
 	}
-	return "/run/berth"
+	return systemRoot
 }
 
 func userRuntimeDir() string {
@@ -125,7 +132,7 @@ func userRuntimeDir() string {
 // specification has for "do not clean this up".
 func (g *global) makeRoot() (string, error) {
 	root, err := g.stateRoot()
-	if err != nil || g.root != "" || root == "/run/berth" {
+	if err != nil || g.root != "" || root == systemRoot {
 		return root, err
 	}
 	if err := os.MkdirAll(root, 0o700); err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strconv"
 
@@ -88,6 +89,9 @@ func memorySize(p **int64, usage, name string) flag {
 			var err error
 			if n, err = units.RAMInBytes(s); err != nil {
 				return fmt.Errorf("must be a size such as 512m or -1: %w", err)
+			}
+			if n < 0 || n == math.MaxInt64 { // the parser's float was too big
+				return errors.New("is more than can be counted")
 			}
 		}
 		*p = &n

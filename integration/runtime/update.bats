@@ -301,9 +301,9 @@ limits() {
 	set_resources "{\"memory\":{\"limit\":$M64,\"reservation\":$M32},\"cpu\":{\"shares\":512,\"quota\":25000,\"period\":50000},\"pids\":{\"limit\":40}}"
 	idle_ct
 	before=$(limits)
-	update_ct --pids-limit 99 --memory $M128 --cpu-share 1024 --cpu-quota 5
+	update_ct --pids-limit 99 --memory $M128 --cpu-share 1024 --cpuset-cpus 100000
 	assert_fails
-	[[ $RT != berth ]] || assert_has cpu.quota
+	[[ $RT != berth ]] || assert_has cpu.cpus
 	assert_eq "$(limits)" "$before"
 	update_ct --memory $M128 --memory-reservation $M64 --cpuset-cpus 100000
 	assert_fails
@@ -316,7 +316,7 @@ limits() {
 	needs_controller cpu
 	set_resources '{"pids":{"limit":40}}'
 	idle_ct
-	update_ct --pids-limit 99 --cpu-quota 5
+	update_ct --pids-limit 99 --cpuset-cpus 100000
 	assert_fails
 	update_ct --pids-limit 98 --cpu-quota 50000
 	assert_ok

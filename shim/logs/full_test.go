@@ -208,6 +208,9 @@ func TestFullFifoFinishesTheEntry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(reader)
+	if _, err := unix.FcntlInt(uintptr(reader), unix.F_SETPIPE_SZ, 64<<10); err != nil {
+		t.Fatal(err)
+	}
 	var got strings.Builder
 	drain := func() {
 		buf := make([]byte, 1<<20)
@@ -225,7 +228,7 @@ func TestFullFifoFinishesTheEntry(t *testing.T) {
 	for range 20 {
 		s.Write(Stdout, []byte(line), time.Now())
 	}
-	some := make([]byte, 2*4096) // pages that take the notice and a part of the next line
+	some := make([]byte, 4*4096) // for the end of the entry, the notice and a part of the next line
 	n, err := unix.Read(reader, some)
 	if err != nil {
 		t.Fatal(err)
