@@ -135,8 +135,10 @@ create_fails() {
 
 # cgroups_of ID: the directories of its cgroup, on v1 or v2, if they are there.
 cgroups_of() {
-	compgen -G "/sys/fs/cgroup/*/berth-it/$1" || true
-	compgen -G "/sys/fs/cgroup/berth-it/$1" || true
+	{
+		compgen -G "/sys/fs/cgroup/*/berth-it/$1" || true
+		compgen -G "/sys/fs/cgroup/berth-it/$1" || true
+	} | xargs -r -d '\n' realpath -- | sort -u # cpu and cpuacct may be links to one
 }
 # freeze_ct, thaw_ct: as somebody else than the runtime would.
 freeze_ct() { freezer_write FROZEN 1; }

@@ -69,7 +69,10 @@ func (c *Command) run(w *supervise.Wiring, verb string, args ...string) ([]byte,
 // class recognises the errors that engines decide on.
 func (c *Command) class(verb, words string) error {
 	err := fmt.Errorf("%s %s: %s", filepath.Base(c.binary), verb, words)
-	for _, text := range []string{"process already finished", "no such process", "does not exist", "not found", "container not running"} {
+	if verb == "create" || verb == "exec" {
+		return err // what is not found there is a file
+	}
+	for _, text := range []string{"process already finished", "no such process", "does not exist", "container not running"} {
 		if strings.Contains(strings.ToLower(words), text) {
 			return fmt.Errorf("%w: %w", err, supervise.ErrNotFound)
 		}

@@ -5,9 +5,11 @@ package stdio
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -23,13 +25,14 @@ const (
 // 4 stderr; it closes 5 when it is ready, and writes a byte before that if it is
 // addressed as binary-v2. containerd's runtime-v2 documentation, "Logging".
 type logger struct {
-	cmd   *exec.Cmd
-	w     [2]*os.File
-	ended chan struct{}
+	cmd    *exec.Cmd
+	w      [2]*os.File
+	ended  chan struct{}
+	closed atomic.Int32
 }
 
 // startLogger starts PATH?key=value&…; the pairs become arguments.
-func startLogger(scheme, rest string, o Options) (s sinks, err error) {
+func startLogger(scheme, rest string, o Options) (s [2]*sink, err error) {
 	u, err := url.Parse(scheme + "://" + rest)
 	if err != nil {
 		return s, fmt.Errorf("stdout address: %w", err)
@@ -47,7 +50,7 @@ func startLogger(scheme, rest string, o Options) (s sinks, err error) {
 		if l.w[i], theirs[i], err = pipe(false); err != nil {
 			return s, err
 		}
-		s.add(i, l.w[i])
+		s[i] = &sink{Writer: l.w[i], closers: []io.Closer{l.w[i]}}
 	}
 	ready, readyEnd, err := pipe(true)
 	if err != nil {
@@ -73,7 +76,9 @@ func startLogger(scheme, rest string, o Options) (s sinks, err error) {
 		_ = l.cmd.Wait() // its exit status is its own affair
 		close(l.ended)
 	}()
-	s.closers = append(s.closers, l)
+	for _, one := range s {
+		one.closers = append(one.closers, l)
+	}
 	_ = readyEnd.Close()
 	theirs[2] = nil
 	_ = ready.SetReadDeadline(time.Now().Add(loggerReady))
@@ -87,14 +92,24 @@ func startLogger(scheme, rest string, o Options) (s sinks, err error) {
 	return s, nil
 }
 
-// Close ends the logger, which has read EOF by then. It does not wait for it.
+// Close is called for each stream, and with the last ends the logger, which has
+// read EOF by then. It does not wait for it.
 func (l *logger) Close() error {
+	if l.closed.Add(1) < 2 {
+		return nil
+	}
 	go func() {
-		_ = l.cmd.Process.Signal(unix.SIGTERM)
-		select {
-		case <-l.ended:
-		case <-time.After(loggerEnd):
-			_ = l.cmd.Process.Kill()
+		// EOF tells a logger to end once it has written what it has read;
+		// a signal at once would cost it that.
+		for _, sig := range []os.Signal{nil, unix.SIGTERM, unix.SIGKILL} {
+			if sig != nil {
+				_ = l.cmd.Process.Signal(sig)
+			}
+			select {
+			case <-l.ended:
+				return
+			case <-time.After(loggerEnd):
+			}
 		}
 	}()
 	return nil

@@ -9,25 +9,54 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// sinks are where stdout and stderr go; nil for nowhere.
-type sinks struct {
-	writers [2]io.Writer
+// sink is where a stream goes. It is closed when the last stream that goes there
+// has ended: a client takes that for the end of the output, and deletes the task
+// only after it.
+type sink struct {
+	io.Writer
 	closers []io.Closer
+
+	mu    sync.Mutex
+	users int
 }
 
-func (s *sinks) add(n int, f *os.File) {
-	s.writers[n] = f
-	s.closers = append(s.closers, f)
+func (s *sink) use() *sink {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users++
+	return s
+}
+
+// release is called once per use; Close, whatever the users.
+func (s *sink) release() {
+	s.mu.Lock()
+	s.users--
+	last := s.users == 0
+	s.mu.Unlock()
+	if last {
+		_ = s.Close()
+	}
+}
+
+// Close closes it; it can be called again.
+func (s *sink) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.closers {
+		_ = c.Close() // what was written has arrived
+	}
+	s.closers = nil
+	return nil
 }
 
 // openSinks opens the addresses of containerd: a path or fifo:, file://,
-// binary:// and binary-v2://. With a terminal there is no stderr.
-func openSinks(o Options) (sinks, error) {
-	var s sinks
+// binary:// and binary-v2://; nil is nowhere. With a terminal there is no stderr.
+func openSinks(o Options) (s [2]*sink, err error) {
 	addresses := []string{o.Stdout, o.Stderr}
 	if o.Terminal {
 		addresses = addresses[:1]
@@ -39,17 +68,17 @@ func openSinks(o Options) (sinks, error) {
 		if address == "" {
 			continue
 		}
-		if i == 1 && address == o.Stdout && s.writers[0] != nil {
-			s.writers[1] = s.writers[0]
+		if i == 1 && address == o.Stdout {
+			s[1] = s[0]
 			continue
 		}
 		f, keep, err := openSink(address)
 		if err != nil {
 			return s, err
 		}
-		s.add(i, f)
+		s[i] = &sink{Writer: f, closers: []io.Closer{f}}
 		if keep != nil {
-			s.closers = append(s.closers, keep)
+			s[i].closers = append(s[i].closers, keep)
 		}
 	}
 	return s, nil

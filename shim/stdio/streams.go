@@ -60,20 +60,28 @@ func Open(o Options) (*Streams, error) {
 
 func (s *Streams) open(o Options) error {
 	out, err := openSinks(o)
-	for _, c := range out.closers {
-		s.opened = append(s.opened, c)
+	for _, w := range out {
+		if w != nil {
+			s.opened = append(s.opened, w)
+		}
 	}
 	if err != nil {
 		return err
 	}
 	if o.Terminal {
-		if out.writers[0] != nil {
-			s.onBegun = append(s.onBegun, func(master *os.File) { s.pumpOut(out.writers[0], master) })
-		} else {
-			s.onBegun = append(s.onBegun, func(master *os.File) { s.pumpOut(io.Discard, master) })
+		w := out[0]
+		if w == nil {
+			w = &sink{Writer: io.Discard}
 		}
+		w.use()
+		s.onBegun = append(s.onBegun, func(master *os.File) { s.pumpOut(w, master) })
 	} else {
-		for i, w := range out.writers {
+		for _, w := range out {
+			if w != nil {
+				w.use()
+			}
+		}
+		for i, w := range out {
 			if err := s.outPipe(i+1, w, o); err != nil {
 				return err
 			}
@@ -83,7 +91,7 @@ func (s *Streams) open(o Options) error {
 }
 
 // outPipe makes stdout (1) or stderr (2), which w gets; nil is /dev/null.
-func (s *Streams) outPipe(n int, w io.Writer, o Options) error {
+func (s *Streams) outPipe(n int, w *sink, o Options) error {
 	if w == nil {
 		null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 		s.child[n] = null
@@ -107,8 +115,9 @@ func own(f *os.File, o Options) error {
 	return f.Chown(o.UID, o.GID)
 }
 
-func (s *Streams) pumpOut(w io.Writer, src *os.File) {
+func (s *Streams) pumpOut(w *sink, src *os.File) {
 	s.output.Go(func() {
+		defer w.release()
 		if pump(w, src) != nil {
 			_ = pump(io.Discard, src) // nobody reads any more: the process is not to stall
 		}

@@ -37,8 +37,10 @@ func Serve(i *Invocation) error {
 	}
 	// Huge pages make a small heap a big one.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	debug.SetGCPercent(40)                                              // memory counts more here than time
-	signal.Ignore(unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT) // containerd ends us by Shutdown
+	debug.SetGCPercent(40) // memory counts more here than time
+	// containerd ends us by Shutdown. Caught and not ignored: what is ignored
+	// would be ignored in the container too.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT)
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)
 	go ociruntime.ReapOrphans(died)

@@ -42,6 +42,9 @@ useradd            passwd
 ps                 procps
 qemu-aarch64       qemu-user
 shellcheck         shellcheck
+containerd         containerd
+socat              socat
+script             bsdutils
 "
 needs_vm="
 qemu-system-x86_64 qemu-system-x86
