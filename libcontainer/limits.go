@@ -169,8 +169,17 @@ func (c *creation) cgroupSteps() ([]plan.CgroupStep, error) {
 			steps = append(steps, plan.CgroupStep{Do: "property " + do, Origin: origin})
 		}
 	}
+	made := len(paths.Dirs()) == 0
 	for _, d := range paths.Dirs() {
+		if paths.Unit == nil && c.cgroup.Denied(d) {
+			steps = append(steps, plan.CgroupStep{Do: "nothing at " + d.Path + ": no permission", Origin: "linux.cgroupsPath"})
+			continue
+		}
 		steps = append(steps, plan.CgroupStep{Do: "mkdir " + d.Path, Origin: "linux.cgroupsPath"})
+		made = true
+	}
+	if !made { // and what needs a cgroup is refused or left out
+		return steps, nil
 	}
 	for _, w := range c.limits.Devices.Writes {
 		steps = append(steps, writeStep(w))

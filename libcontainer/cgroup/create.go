@@ -43,6 +43,21 @@ func (m *Manager) Create(needed bool) (err error) {
 	})
 }
 
+// Denied says that Create will leave d out: rootless, below a directory that is
+// not ours.
+func (m *Manager) Denied(d Dir) bool {
+	if !m.paths.Rootless {
+		return false
+	}
+	for dir := d.Path; len(dir) >= len(d.Mount); dir = filepath.Dir(dir) {
+		err := unix.Faccessat(unix.AT_FDCWD, dir, unix.W_OK, unix.AT_EACCESS)
+		if err != unix.ENOENT {
+			return err != nil
+		}
+	}
+	return true
+}
+
 // cannotEnter: rootless, with a cgroup of our own that only root could give
 // processes to. With systemd there is Attach.
 func (m *Manager) cannotEnter(d Dir) bool {
