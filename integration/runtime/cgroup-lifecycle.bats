@@ -245,6 +245,8 @@ readonly_cgroups() {
 
 @test "cgroup: delete spares the container that has the place now" {
 	needs_berth "the others kill it"
+	# cgroup.kill, then a clone with CLONE_INTO_CGROUP: the child is killed (seen on 6.12.95).
+	! on_v2 || skip "the kernel kills what is cloned into a cgroup that was killed before"
 	update_config '.linux.namespaces |= map(select(.type != "pid"))'
 	set_args sleep 1000
 	timeout 20 "$RUNTIME" --root "$T/other" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
