@@ -175,7 +175,7 @@ func (c *creation) create() error {
 		}
 	}
 	var group *os.File
-	if c.groups.Unified {
+	if c.groups.Unified && !c.in.AttachCgroup {
 		if group, err = c.cgroup.DirFile(); err != nil {
 			return err
 		}

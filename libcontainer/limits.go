@@ -100,7 +100,7 @@ func cgroupMark(store state.Store, rec *state.Record) string {
 	return store.Dir(rec.ID) + " " + rec.Created.Format(time.RFC3339Nano)
 }
 
-// attachStep has systemd move the process of a driver into the cgroup.
+// attachStep moves the process of a driver into the cgroup.
 func attachStep(m *cgroup.Manager, d *driver) func(plan.Step, boot.Message) ([]byte, error) {
 	return func(plan.Step, boot.Message) ([]byte, error) { return nil, m.Attach(d.pid) }
 }

@@ -245,8 +245,6 @@ readonly_cgroups() {
 
 @test "cgroup: delete spares the container that has the place now" {
 	needs_berth "the others kill it"
-	# cgroup.kill, then a clone with CLONE_INTO_CGROUP: the child is killed (seen on 6.12.95).
-	! on_v2 || skip "the kernel kills what is cloned into a cgroup that was killed before"
 	update_config '.linux.namespaces |= map(select(.type != "pid"))'
 	set_args sleep 1000
 	timeout 20 "$RUNTIME" --root "$T/other" run --detach --bundle "$BUNDLE" "$ID" </dev/null >/dev/null 2>&1 3>&-
@@ -268,4 +266,15 @@ readonly_cgroups() {
 	update_config 'del(.linux.resources.unified["cgroup.procs","cgroup.freeze","cgroup.type","cgroup.subtree_control"])'
 	idle_ct
 	assert_eq "$(cat "$(cgroup_dir pids)/cgroup.max.depth")" 3
+}
+
+@test "cgroup: one that was killed by cgroup.kill can be used again" {
+	only_v2 "there is no cgroup.kill"
+	lacks runc 1.2 "not looked at"
+	lacks crun "1.8 takes no newer config"
+	make_cgroup "berth-it/$ID"
+	echo 1 >"/sys/fs/cgroup/berth-it/$ID/cgroup.kill"
+	set_args cat /proc/self/cgroup
+	run_ct
+	assert_output "0::/berth-it/$ID"
 }

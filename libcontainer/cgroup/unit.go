@@ -206,15 +206,26 @@ func (m *Manager) stopUnit() error {
 	return bus.Stop(ctx, *m.paths.Unit)
 }
 
-// MustAttach says that a process of ours cannot be started in the container's
-// cgroup, and that the user's systemd can move it there: see Attach.
+// MustAttach says that the first process cannot be started in the container's v2
+// cgroup and has to be moved there by Attach: a user's systemd has to do it for
+// us, or the cgroup exists already. Such a one may have been killed once by
+// cgroup.kill, and Linux 6.12.95 kills what is cloned into it.
 func (m *Manager) MustAttach() bool {
-	u := m.paths.Unit
-	return u != nil && u.User && m.paths.V2 != nil && !m.paths.V2.enterable()
+	d := m.paths.V2
+	if d == nil || len(m.paths.V1) > 0 {
+		return false
+	}
+	if u := m.paths.Unit; u != nil {
+		return u.User && !d.enterable()
+	}
+	return m.Exists() && (!m.paths.Rootless || d.enterable())
 }
 
-// Attach has systemd move a process into the container's unit.
+// Attach moves a process into the container's cgroup.
 func (m *Manager) Attach(pid int) error {
+	if m.paths.Unit == nil {
+		return m.AddProcess(pid)
+	}
 	ctx := context.Background()
 	bus, err := systemd.Connect(ctx, m.paths.Unit.User)
 	if err != nil {

@@ -67,8 +67,8 @@ type Input struct {
 	// CgroupFiles are the cgroup.procs files that the first process enters
 	// its cgroups through; the parent passes them open for writing.
 	CgroupFiles []string
-	// AttachCgroup says that the parent cannot start the process in its cgroup
-	// and has systemd move it there.
+	// AttachCgroup says that the parent cannot start the process in its v2
+	// cgroup and moves it there.
 	AttachCgroup bool
 	// CgroupView is what a mount of type cgroup shows.
 	CgroupView CgroupView
@@ -126,7 +126,7 @@ type StepKind string
 
 // The parent's steps.
 const (
-	StepCgroup    StepKind = "have systemd move the process into its unit"
+	StepCgroup    StepKind = "move the process into its cgroup"
 	StepMapIDs    StepKind = "write the id maps"
 	StepNetDevice StepKind = "move the network devices"
 	StepHostHooks StepKind = "run the prestart and createRuntime hooks"
