@@ -66,7 +66,12 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 	if o.DryRun {
 		return dryRun(m, limits, devices, schemata)
 	}
+	undo, err := rdt.Update(c.rec.RDT, schemata)
+	if err != nil {
+		return nil, err
+	}
 	if err := m.Update(resources, limits, devices); err != nil {
+		undo()
 		if devices { // the table may be neither: the next update is to write it
 			c.rec.DeviceRules = ""
 			err = errors.Join(err, c.store.Save(c.rec.ID, c.rec))
@@ -79,7 +84,7 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 			return nil, err
 		}
 	}
-	return nil, rdt.Update(c.rec.RDT, schemata)
+	return nil, nil
 }
 
 func dryRun(m *cgroup.Manager, limits cgroup.Limits, devices bool, schemata []string) ([]string, error) {

@@ -28,22 +28,27 @@ func Check(g *Group, lines ...string) ([]string, error) {
 	return list, nil
 }
 
-// Update writes the lines, or when the kernel refuses one, what was there.
-func Update(g *Group, lines []string) error {
+// Update writes the lines, or when the kernel refuses one, what was there. undo
+// writes that too, for whoever fails later; it is never nil.
+func Update(g *Group, lines []string) (undo func(), err error) {
+	undo = func() {}
 	if len(lines) == 0 {
-		return nil
+		return undo, nil
 	}
 	old, err := os.ReadFile(filepath.Join(g.Path, "schemata"))
 	if err != nil {
-		return fmt.Errorf("linux.intelRdt: %w", err)
+		return undo, fmt.Errorf("linux.intelRdt: %w", err)
+	}
+	undo = func() {
+		for was := range strings.Lines(string(old)) {
+			_ = write(g.Path, "schemata", strings.TrimSpace(was)) // the first error is the one to tell
+		}
 	}
 	for _, line := range lines {
 		if err := write(g.Path, "schemata", line); err != nil {
-			for was := range strings.Lines(string(old)) {
-				_ = write(g.Path, "schemata", strings.TrimSpace(was)) // the first error is the one to tell
-			}
-			return fmt.Errorf("linux.intelRdt: schema %q: %w", line, err)
+			undo()
+			return func() {}, fmt.Errorf("linux.intelRdt: schema %q: %w", line, err)
 		}
 	}
-	return nil
+	return undo, nil
 }
