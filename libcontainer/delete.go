@@ -27,8 +27,6 @@ func (c *Container) Delete(force bool, warn func(string)) error {
 	}
 	switch {
 	case force, status == Stopped, status == Created:
-	case status == Creating:
-		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.rec.ID, status)
 	default:
 		return fmt.Errorf("cannot delete container %s that is not stopped: %s", c.rec.ID, status)
 	}
@@ -61,7 +59,7 @@ func destroy(store state.Store, rec *state.Record, warn func(string)) error {
 	if err != nil {
 		return err
 	}
-	if !m.BelongsTo(cgroupMark(store, rec)) {
+	if !m.BelongsTo(cgroupMark(rec)) {
 		m = cgroup.Open(cgroup.Paths{}) // another container has got our place
 	}
 	if err := endProcesses(rec, m); err != nil {

@@ -87,7 +87,7 @@ func (c *creation) createCgroup() error {
 	if err := c.cgroup.Create(needed); err != nil {
 		return err
 	}
-	c.cgroup.Mark(cgroupMark(c.store, c.rec))
+	c.cgroup.Mark(cgroupMark(c.rec))
 	if uid, ok := c.cgroupOwner(); ok {
 		return c.cgroup.Delegate(uid)
 	}
@@ -95,9 +95,9 @@ func (c *creation) createCgroup() error {
 }
 
 // cgroupMark tells apart containers of one id, in different state roots or one
-// after the other.
-func cgroupMark(store state.Store, rec *state.Record) string {
-	return store.Dir(rec.ID) + " " + rec.Created.Format(time.RFC3339Nano)
+// after the other. It names no path: one directory has several.
+func cgroupMark(rec *state.Record) string {
+	return rec.ID + " " + rec.Created.Format(time.RFC3339Nano)
 }
 
 // attachStep moves the process of a driver into the cgroup.

@@ -62,9 +62,16 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 		return nil, err
 	}
 	// Engines send the rules they began with along with other limits.
-	devices := o.Resources.Devices != nil && limits.Devices.Digest() != c.rec.DeviceRules
+	devices := cgroup.KeepDevices
+	switch {
+	case o.Resources.Devices != nil && limits.Devices.Digest() != c.rec.DeviceRules:
+		devices = cgroup.ReplaceDevices
+	case c.rec.DeviceRules == cgroup.AllDevices(facts).Digest():
+		devices = cgroup.KeepAllDevices
+	}
+	replace := devices == cgroup.ReplaceDevices
 	if o.DryRun {
-		return dryRun(m, limits, devices, schemata)
+		return dryRun(m, limits, replace, schemata)
 	}
 	undo, err := rdt.Update(c.rec.RDT, schemata)
 	if err != nil {
@@ -72,13 +79,13 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 	}
 	if err := m.Update(resources, limits, devices); err != nil {
 		undo()
-		if devices { // the table may be neither: the next update is to write it
+		if replace { // the table may be neither: the next update is to write it
 			c.rec.DeviceRules = ""
 			err = errors.Join(err, c.store.Save(c.rec.ID, c.rec))
 		}
 		return nil, err
 	}
-	if devices {
+	if replace {
 		c.rec.DeviceRules = limits.Devices.Digest()
 		if err := c.store.Save(c.rec.ID, c.rec); err != nil {
 			return nil, err

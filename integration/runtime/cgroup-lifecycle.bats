@@ -52,6 +52,13 @@ readonly_cgroups() {
 	assert_eq "$(procs $(cgroups_of "$ID"))" "$pid"
 }
 
+@test "cgroup: deleted by another name of the state directory" {
+	idle_ct
+	ln -s "$ROOT" "$T/other"
+	ROOT=$T/other rt delete --force "$ID"
+	assert_no_cgroup
+}
+
 @test "cgroup: an empty one that exists is used and removed" {
 	make_cgroup "berth-it/$ID"
 	idle_ct

@@ -207,6 +207,28 @@ as_session_user() {
 	assert_lacks $'\nloop'
 }
 
+@test "systemd: updates of a container that may open every device" {
+	add_caps CAP_MKNOD
+	set_resources '{"devices":[{"allow":false,"access":"rwm"},{"allow":true,"access":"rwm"}]}'
+	idle_ct
+	rt update --pids-limit 33 "$ID"
+	assert_eq "$(property TasksMax)" 33
+	exec_ct sh -c 'mknod /tmp/k c 1 11 && (: >>/tmp/k) && echo open'
+	assert_has open
+}
+
+@test "systemd: an update of limits and device rules at once" {
+	[[ $RT == berth ]] || skip "of berth's own: runc and crun do not change rules here"
+	add_caps CAP_MKNOD
+	idle_ct
+	echo '{"pids":{"limit":34},"devices":[{"allow":false,"access":"rwm"},{"allow":true,"type":"c","major":1,"minor":11,"access":"rwm"}]}' |
+		rt update -r - "$ID"
+	assert_eq "$(property TasksMax)" 34
+	exec_ct sh -c 'mknod /tmp/k c 1 11 && (: >>/tmp/k) && echo open; mknod /tmp/l c 10 237 && (: >>/tmp/l) && echo loop; :'
+	assert_has open
+	assert_lacks $'\nloop'
+}
+
 @test "systemd: org.systemd.property annotations" {
 	update_config '.annotations = {"org.systemd.property.TimeoutStopUSec":"uint64 5000000","org.systemd.property.CollectMode":"'"'inactive-or-failed'"'"}'
 	idle_ct

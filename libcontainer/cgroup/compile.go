@@ -86,7 +86,7 @@ func (l Limits) Split(holder bool) (early Limits, late Writes) {
 	}
 	early = Limits{Devices: l.Devices}
 	for _, w := range l.Writes {
-		if w.File == "pids.max" && w.Value == "1" {
+		if w.File == "pids.max" && (w.Value == "0" || w.Value == "1") {
 			late = append(late, w)
 		} else {
 			early.Writes = append(early.Writes, w)

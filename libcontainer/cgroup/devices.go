@@ -47,6 +47,15 @@ func (d Devices) Digest() string {
 	return strconv.FormatUint(h.Sum64(), 36)
 }
 
+// AllDevices are rules that allow everything.
+func AllDevices(f Facts) Devices {
+	d, err := compileDevices(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}}, f)
+	if err != nil {
+		panic(err) // of a constant
+	}
+	return d
+}
+
 func compileDevices(r *specs.LinuxResources, f Facts) (Devices, error) {
 	var d Devices
 	if ok, v2 := f.Has("devices"); ok && !v2 {

@@ -73,7 +73,7 @@ func (m *Manager) BelongsTo(owner string) bool {
 	if !ok {
 		return true
 	}
-	value := make([]byte, 512)
+	value := make([]byte, 2048)
 	n, err := unix.Lgetxattr(d.Path, ownerAttr, value)
 	return err != nil || string(value[:n]) == owner
 }

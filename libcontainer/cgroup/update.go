@@ -128,10 +128,20 @@ func (m *Manager) Changes(writes Writes) ([]Change, error) {
 	return changes, nil
 }
 
+// DeviceChange says what an update does to the device rules.
+type DeviceChange int
+
+// The device rules stay as they are, are known to allow everything and stay so,
+// or are replaced by those of the limits.
+const (
+	KeepDevices DeviceChange = iota
+	KeepAllDevices
+	ReplaceDevices
+)
+
 // Update sets the limits of a cgroup in use, or when one fails, writes back
-// what was there. r is what l was compiled from, for systemd; devices says
-// that the device rules change too.
-func (m *Manager) Update(r *specs.LinuxResources, l Limits, devices bool) error {
+// what was there. r is what l was compiled from, for systemd.
+func (m *Manager) Update(r *specs.LinuxResources, l Limits, devices DeviceChange) error {
 	changes, err := m.Changes(l.Writes)
 	if err != nil {
 		return err
@@ -142,23 +152,12 @@ func (m *Manager) Update(r *specs.LinuxResources, l Limits, devices bool) error 
 	return nil
 }
 
-func (m *Manager) update(r *specs.LinuxResources, l Limits, devices bool) error {
+func (m *Manager) update(r *specs.LinuxResources, l Limits, devices DeviceChange) error {
 	if err := m.write(l.Writes); err != nil {
 		return err
 	}
 	if m.paths.Unit != nil {
-		if !devices {
-			without := *r
-			without.Devices = nil
-			r = &without
-		}
-		set := func() error { return m.setUnit(r) }
-		if m.paths.V2 == nil {
-			// On v1 systemd writes the device table anew with any property: for
-			// a moment all are denied.
-			set = func() error { return m.whileFrozen(func() error { return m.keepingTable(r) }) }
-		}
-		if err := set(); err != nil {
+		if err := m.updateUnit(r, l, devices); err != nil {
 			return err
 		}
 		// systemd rounds; what is written last is exact.
@@ -166,19 +165,35 @@ func (m *Manager) update(r *specs.LinuxResources, l Limits, devices bool) error 
 			return err
 		}
 	}
-	if devices {
+	if devices == ReplaceDevices {
 		return m.updateDevices(l.Devices)
 	}
 	return nil
 }
 
-// keepingTable is setUnit on v1, where systemd writes the device table anew in
-// its own terms, which know no exceptions.
-func (m *Manager) keepingTable(r *specs.LinuxResources) error {
-	dir, ok := m.paths.find("devices")
-	if !ok {
-		return m.setUnit(r)
+// updateUnit sets the unit's properties. With any of them systemd on v1 writes
+// the device table anew, in its own terms: for a moment all are denied.
+func (m *Manager) updateUnit(r *specs.LinuxResources, l Limits, devices DeviceChange) error {
+	if devices != ReplaceDevices {
+		without := *r
+		without.Devices = nil
+		r = &without
 	}
+	dir, v1 := m.paths.find("devices")
+	switch {
+	case !v1:
+		return m.setUnit(r)
+	case devices == ReplaceDevices:
+		return m.whileFrozen(func() error { return errors.Join(m.setUnit(r), m.updateDevices(l.Devices)) })
+	case devices == KeepAllDevices:
+		table := Writes{{Controller: "devices", File: "devices.allow", Value: "a", Origin: "linux.resources.devices"}}
+		return m.whileFrozen(func() error { return errors.Join(m.setUnit(r), m.write(table)) })
+	}
+	return m.whileFrozen(func() error { return m.keepingTable(r, dir) })
+}
+
+// keepingTable is setUnit on v1, and the table as it was before.
+func (m *Manager) keepingTable(r *specs.LinuxResources, dir Dir) error {
 	before, err := readFile(dir.Path, "devices.list")
 	if err != nil {
 		return fmt.Errorf("linux.resources.devices: %w", err)
@@ -188,15 +203,11 @@ func (m *Manager) keepingTable(r *specs.LinuxResources) error {
 		return errors.New("cannot update: systemd would lift the device rules of this container, which deny single devices " +
 			"(hint: cgroup v2, or --cgroup-manager cgroupfs)")
 	}
-	if err := m.setUnit(r); err != nil {
-		return err
-	}
-	var table Writes
-	table = append(table, limit.Write{Controller: "devices", File: "devices.deny", Value: "a", Origin: "linux.resources.devices"})
+	table := Writes{{Controller: "devices", File: "devices.deny", Value: "a", Origin: "linux.resources.devices"}}
 	for node, letters := range old {
 		table = append(table, limit.Write{Controller: "devices", File: "devices.allow", Value: node + " " + letters, Origin: "linux.resources.devices"})
 	}
-	return m.write(table)
+	return errors.Join(m.setUnit(r), m.write(table))
 }
 
 // happened says whether the file does not say any more what it said before.

@@ -95,6 +95,26 @@ func TestTableChanges(t *testing.T) {
 	}
 }
 
+// The digest of a privileged container's rules, in each form that engines give.
+func TestAllDevices(t *testing.T) {
+	all := specs.LinuxDeviceCgroup{Allow: true, Access: "rwm"}
+	typed := specs.LinuxDeviceCgroup{Allow: true, Type: "a", Access: "rwm"}
+	none := specs.LinuxDeviceCgroup{Access: "rwm"}
+	null := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Access: "rwm", Major: new(int64(1)), Minor: new(int64(3))}
+	for _, f := range []Facts{{Hierarchies: []Hierarchy{{Controllers: []string{"devices"}, Mountpoint: "/d"}}}, {Unified: true}} {
+		for _, rules := range [][]specs.LinuxDeviceCgroup{{all}, {typed}, {none, all}, {none, null, all}} {
+			l, err := Compile(&specs.LinuxResources{Devices: rules}, f)
+			if err != nil || l.Devices.Digest() != AllDevices(f).Digest() {
+				t.Errorf("%v: %v, %v; want %v", rules, l.Devices, err, AllDevices(f))
+			}
+		}
+		l, err := Compile(nil, f)
+		if err != nil || l.Devices.Digest() == AllDevices(f).Digest() {
+			t.Errorf("the default rules: %v, %v", l.Devices, err)
+		}
+	}
+}
+
 func TestSplitKeepsRoomForTheHolder(t *testing.T) {
 	l := Limits{Writes: Writes{{File: "memory.max", Value: "1"}, {File: "pids.max", Value: "1"}}}
 	if early, late := l.Split(false); len(early.Writes) != 2 || late != nil {
@@ -102,6 +122,10 @@ func TestSplitKeepsRoomForTheHolder(t *testing.T) {
 	}
 	if early, late := l.Split(true); len(early.Writes) != 1 || len(late) != 1 || late[0].File != "pids.max" {
 		t.Errorf("with holder: %v, %v", early, late)
+	}
+	none := Limits{Writes: Writes{{File: "pids.max", Value: "0", Origin: "linux.resources.unified"}}}
+	if early, late := none.Split(true); len(early.Writes) != 0 || len(late) != 1 {
+		t.Errorf("no processes at all: %v, %v", early, late)
 	}
 	one, two := int64(0), int64(2) // 0 is 1, see limit.PIDsMax
 	for limit, want := range map[*int64]int64{&one: 2, &two: 2} {
