@@ -17,7 +17,7 @@ DESTDIR ?=
 # helper that it carries, static like everything else. netgo and osusergo keep
 # glibc's resolver out, urfave_cli_no_template text/template.
 TAGS    := netgo,osusergo,urfave_cli_no_template,no_grpc
-VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) \
+VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/berth/verbs.version=$(VERSION) -X berth/cmd/berth/verbs.commit=$(COMMIT) \
 	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)
 BUILD    = GOEXPERIMENT=jsonv2 CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'

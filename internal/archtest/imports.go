@@ -23,11 +23,11 @@ type layer struct {
 const leaves = "internal"
 
 var layers = []layer{
-	{"cmd/berth", []string{"specconv", "libcontainer", leaves},
+	{"cmd/berth", []string{"cmd/berth/verbs", "specconv", "libcontainer", leaves},
 		"a verb turns flags into one call of libcontainer; supervision and images have their own programs"},
 	{"cmd/berth-seccomp", []string{"libcontainer/seccomp"}, "the helper of the seccomp package, and nothing else"},
 	{"cmd/containerd-shim-berth-v2", []string{"shim"}, "main only: everything is in shim/"},
-	{"cmd/berth-monitor", []string{"shim"}, "main only: everything is in shim/"},
+	{"cmd/berth-monitor", []string{"shim", "cmd/berth/verbs"}, "main only: it gives shim/conmon the command line of berth"},
 	{"cmd/berth-image", []string{"image", leaves}, "image verbs are functions of image/; a container is not needed for them"},
 	{"specconv", []string{"libcontainer/config", "libcontainer/seccomp", leaves},
 		"parsing config.json gives plain values; it must not be able to act on the host (seccomp: names and tables)"},

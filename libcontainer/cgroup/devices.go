@@ -51,7 +51,7 @@ func (d Devices) Digest() string {
 func AllDevices(f Facts) Devices {
 	d, err := compileDevices(&specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true, Access: "rwm"}}}, f)
 	if err != nil {
-		panic(err) // of a constant
+		panic("BUG: " + err.Error())
 	}
 	return d
 }
