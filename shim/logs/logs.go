@@ -5,7 +5,7 @@
 // option values of conmon (conmon(8), --log-path and its neighbours). It does
 // not read from the container, and it starts no goroutine.
 //
-//	targets, err := logs.Parse([]string{"k8s-file:/var/log/web.log", "journald"}, options)
+//	targets := []logs.Target{{logs.K8sFile, "/var/log/web.log"}, {Driver: logs.Journald}}
 //	set, err := logs.Open(targets, options)
 //	set.Write(logs.Stdout, buf[:n], time.Now()) // once per read
 //	err = set.Close()

@@ -5,14 +5,13 @@ package logs
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // Driver is a kind of log, spelled as in --log-path.
 type Driver string
 
-// The drivers. None has the further names "off" and "null".
+// The drivers.
 const (
 	K8sFile     Driver = "k8s-file"
 	JSONFile    Driver = "json-file"
@@ -30,62 +29,6 @@ type Target struct {
 
 // shortID is the length of CONTAINER_ID, in bytes.
 const shortID = 12
-
-// Parse reads the values of --log-path, each "driver:path", "driver", "path"
-// or ":path", where the last two are k8s-files. A value that begins with "/"
-// or "." is a path and may contain colons. A path for a driver without one is
-// ignored, as by conmon. The same target twice counts once. Errors: no value,
-// an unknown driver, a missing path, passthrough beside a driver that logs, and
-// options that these drivers cannot take.
-func Parse(values []string, o Options) ([]Target, error) {
-	if len(values) == 0 {
-		// conmon's words.
-		return nil, errors.New("Log driver not provided. Use --log-path")
-	}
-	var targets []Target
-	for _, value := range values {
-		t, err := parseTarget(value)
-		if err != nil {
-			return nil, err
-		}
-		if !slices.Contains(targets, t) {
-			targets = append(targets, t)
-		}
-	}
-	if err := o.check(targets); err != nil {
-		return nil, err
-	}
-	return targets, nil
-}
-
-func parseTarget(value string) (Target, error) {
-	name, path, colon := strings.Cut(value, ":")
-	switch {
-	case strings.ContainsRune(value, 0):
-		return Target{}, fmt.Errorf("cannot use log path %q: it contains a NUL", value)
-	case value == "" || value == ":":
-		return Target{}, errors.New("log-path must not be empty")
-	case name == "": // :journald is a file of that name
-		return Target{K8sFile, path}, nil
-	case value[0] == '/' || value[0] == '.':
-		return Target{K8sFile, value}, nil
-	}
-	switch d := Driver(name); d {
-	case "off", "null", None:
-		return Target{Driver: None}, nil
-	case Journald, Passthrough:
-		return Target{Driver: d}, nil
-	case K8sFile, JSONFile:
-		if path == "" {
-			return Target{}, fmt.Errorf("%s requires a filename", d)
-		}
-		return Target{d, path}, nil
-	}
-	if colon {
-		return Target{}, fmt.Errorf("No such log driver %s", name) // conmon's words
-	}
-	return Target{K8sFile, value}, nil
-}
 
 // check finds what targets and options do not allow each other.
 func (o *Options) check(targets []Target) error {

@@ -89,7 +89,7 @@ func (b *Berth) Create(w supervise.Wiring) (supervise.Process, error) {
 }
 
 // begin takes over init.
-func (b *Berth) begin(c *libcontainer.Container) (*child, error) {
+func (b *Berth) begin(c *libcontainer.Container) (supervise.Process, error) {
 	init, err := c.Init()
 	if err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (b *Berth) begin(c *libcontainer.Container) (*child, error) {
 	if err := atomicfile.Write(filepath.Join(b.o.Bundle, "init.pid"), []byte(pid), 0o644); err != nil {
 		return nil, err
 	}
-	return openChild(init.Pid())
+	return OpenChild(init.Pid())
 }
 
 func (b *Berth) load() (*libcontainer.Container, error) {
@@ -153,7 +153,7 @@ func (b *Berth) Exec(_ string, spec *specs.Process, w supervise.Wiring) (supervi
 	if err != nil {
 		return nil, notFound(err)
 	}
-	return openChild(process.Pid())
+	return OpenChild(process.Pid())
 }
 
 // Kill signals init or all.

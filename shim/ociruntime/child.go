@@ -23,8 +23,9 @@ type child struct {
 
 var _ supervise.Process = (*child)(nil)
 
-// openChild refers to a child of ours that was not reaped, so pid is its.
-func openChild(pid int) (*child, error) {
+// OpenChild refers to a child of ours that was not reaped, so pid is its. The
+// process holds a descriptor until Wait has returned.
+func OpenChild(pid int) (supervise.Process, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("pidfd_open %d: %w", pid, err)

@@ -16,7 +16,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"berth/internal/fdpass"
 	"berth/shim/supervise"
 )
 
@@ -106,20 +105,20 @@ func lastError(path string, offset int64) string {
 // launch runs create or exec, which leave a process whose pid is in a file.
 func (c *Command) launch(w supervise.Wiring, verb, pidFile string, args ...string) (supervise.Process, error) {
 	args = append([]string{"--pid-file", pidFile}, args...)
-	var console *consoleSocket
+	var console *ConsoleSocket
 	if w.Terminal {
 		var err error
-		if console, err = listenConsole(); err != nil {
+		if console, err = ListenConsole(); err != nil {
 			return nil, err
 		}
-		defer console.close()
-		args = append([]string{"--console-socket", console.path}, args...)
+		defer console.Close()
+		args = append([]string{"--console-socket", console.Path}, args...)
 	}
 	if _, err := c.run(&w, verb, args...); err != nil {
 		return nil, err
 	}
 	if console != nil {
-		master, err := console.receive()
+		master, err := console.Receive()
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +134,7 @@ func (c *Command) launch(w supervise.Wiring, verb, pidFile string, args ...strin
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", pidFile, err)
 	}
-	return openChild(pid)
+	return OpenChild(pid)
 }
 
 // Create makes the container of the bundle.
@@ -259,60 +258,4 @@ func (c *Command) Checkpoint(o supervise.CheckpointOptions) error {
 		args = append(args, "--parent-path", o.ParentPath)
 	}
 	return c.do("checkpoint", append(args, c.o.ID)...)
-}
-
-// consoleSocket receives the master of a terminal.
-type consoleSocket struct {
-	dir, path string
-	listener  *os.File
-}
-
-func listenConsole() (*consoleSocket, error) {
-	dir, err := os.MkdirTemp("", "berth-console-") // 0700
-	if err != nil {
-		return nil, err
-	}
-	s := &consoleSocket{dir: dir, path: filepath.Join(dir, "s")}
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		s.close()
-		return nil, os.NewSyscallError("socket", err)
-	}
-	s.listener = os.NewFile(uintptr(fd), s.path)
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: s.path}); err == nil {
-		err = unix.Listen(fd, 1)
-	}
-	if err != nil {
-		s.close()
-		return nil, fmt.Errorf("console socket: %w", err)
-	}
-	return s, nil
-}
-
-// receive is called when the runtime has ended, so what it sent is there.
-func (s *consoleSocket) receive() (*os.File, error) {
-	if err := unix.SetNonblock(int(s.listener.Fd()), true); err != nil {
-		return nil, err
-	}
-	fd, _, err := unix.Accept4(int(s.listener.Fd()), unix.SOCK_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("the runtime sent no terminal: %w", err)
-	}
-	conn := os.NewFile(uintptr(fd), "console")
-	defer conn.Close()
-	_, files, err := fdpass.Recv(conn, make([]byte, 256), 1)
-	if err != nil {
-		return nil, err
-	}
-	if len(files) != 1 {
-		return nil, errors.New("the runtime sent no terminal")
-	}
-	return files[0], nil
-}
-
-func (s *consoleSocket) close() {
-	if s.listener != nil {
-		_ = s.listener.Close()
-	}
-	_ = os.RemoveAll(s.dir)
 }

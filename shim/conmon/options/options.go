@@ -98,12 +98,14 @@ type Driver string
 // The drivers of --log-path.
 const (
 	K8sFile     Driver = "k8s-file"
+	JSONFile    Driver = "json-file" // not conmon's: the lines of Docker's driver
 	Journald    Driver = "journald"
 	Passthrough Driver = "passthrough"
 	None        Driver = "none"
 )
 
-// Log is one place for the container's output. Path is empty except for K8sFile.
+// Log is one place for the container's output. Path is empty except for K8sFile
+// and JSONFile.
 type Log struct {
 	Driver Driver
 	Path   string

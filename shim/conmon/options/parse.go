@@ -77,7 +77,7 @@ func (c *command) checkLogs() error {
 		c.Logs = append(c.Logs, log)
 		used[log.Driver] = true
 	}
-	onlyFile := used[K8sFile] && !used[Journald]
+	onlyFile := (used[K8sFile] || used[JSONFile]) && !used[Journald]
 	for _, must := range []struct {
 		hold bool
 		text string
@@ -111,11 +111,13 @@ func parseLog(text string) (Log, error) {
 		return Log{}, errors.New("[conmon:e]: log-path must not be empty")
 	}
 	switch driver {
-	case "", string(K8sFile):
-		if path == "" {
-			return Log{}, errors.New("[conmon:e]: k8s-file requires a filename")
-		}
+	case "":
 		return Log{K8sFile, path}, nil
+	case string(K8sFile), string(JSONFile):
+		if path == "" {
+			return Log{}, errors.New("[conmon:e]: " + driver + " requires a filename")
+		}
+		return Log{Driver(driver), path}, nil
 	case "off", "null":
 		return Log{Driver: None}, nil
 	}
@@ -127,7 +129,7 @@ func parseLog(text string) (Log, error) {
 
 func isDriver(name string) bool {
 	switch Driver(name) {
-	case K8sFile, Journald, Passthrough, None, "off", "null":
+	case K8sFile, JSONFile, Journald, Passthrough, None, "off", "null":
 		return true
 	}
 	return false

@@ -106,6 +106,7 @@ func TestErrorsAreConmons(t *testing.T) {
 		{"-c x -e", "", "[conmon:e] Runtime path not provided. Use --runtime"},
 		{"-c x -e -r r", "", "[conmon:e] Exec process spec path not provided. Use --exec-process-spec"},
 		{"-c x -u y -r r", "", "[conmon:e] Log driver not provided. Use --log-path"},
+		{enough + " -l json-file:", "", "[conmon:e]: json-file requires a filename"},
 		{enough + " -l foo:bar", "", "[conmon:e]: No such log driver foo"},
 		{enough + " -l a:b:c", "", "[conmon:e]: No such log driver a"},
 		{enough + " -l k8s-file", "", "[conmon:e]: k8s-file requires a filename"},
