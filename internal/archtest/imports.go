@@ -92,7 +92,7 @@ var homes = []home{
 	{"github.com/godbus/dbus", []string{"libcontainer/cgroup/systemd"}, "D-Bus is for the systemd cgroup driver only"},
 	{"github.com/coreos/go-systemd", []string{"libcontainer/cgroup/systemd"}, "D-Bus is for the systemd cgroup driver only"},
 	{"github.com/checkpoint-restore/go-criu", []string{"libcontainer/checkpoint"}, "CRIU is for checkpoints only"},
-	{"github.com/containerd", []string{"shim", "cmd/containerd-shim-berth-v2"}, "containerd's protocol ends in the shim"},
+	{"github.com/containerd", []string{"shim", "cmd/containerd-shim-berth-v2", "tests"}, "containerd's protocol ends in the shim"},
 	{"oras.land", []string{"image"}, "registries are known to images only"},
 
 	{"os/exec", []string{"cmd", "libcontainer/hook", "libcontainer/cgroup", "libcontainer/checkpoint", "libcontainer/.", "shim", "image", "tests", "examples", "integration", "internal/archtest"},

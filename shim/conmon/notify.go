@@ -25,10 +25,10 @@ type notifyProxy struct {
 // service manager's socket or, with a leading @, its abstract name.
 func listenNotify(bundle, host string) (*notifyProxy, error) {
 	dir := filepath.Join(bundle, "notify")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
 	}
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -41,13 +41,13 @@ func listenNotify(bundle, host string) (*notifyProxy, error) {
 		return nil, os.NewSyscallError("socket", err)
 	}
 	// By descriptor, as a bundle's path may exceed the 108 bytes of sun_path.
+	// Whoever the process in the container is may write to it.
+	umask := unix.Umask(0)
 	err = unix.Fchmod(in, 0o777)
 	if err == nil {
 		err = unix.Bind(in, &unix.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(fd) + "/notify.sock"})
 	}
-	if err == nil { // the umask took something away
-		err = os.Chmod(filepath.Join(dir, "notify.sock"), 0o777)
-	}
+	unix.Umask(umask)
 	p := &notifyProxy{out: -1}
 	if err == nil {
 		p.out, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

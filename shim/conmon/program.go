@@ -44,10 +44,10 @@ func Main(p Program) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	case o.Help:
-		fmt.Print(options.Usage())
+		fmt.Fprint(os.Stdout, options.Usage())
 		return 0
 	case o.Version:
-		fmt.Print(options.Version(p.Version, p.Commit))
+		fmt.Fprint(os.Stdout, options.Version(p.Version, p.Commit))
 		return 0
 	}
 	cwd, err := os.Getwd()
