@@ -3,6 +3,7 @@
 package stdio
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,6 +14,10 @@ import (
 
 	"golang.org/x/sys/unix"
 )
+
+// ErrAddress is for an address that no stream can have: of an unknown scheme, or
+// of something that is no fifo.
+var ErrAddress = errors.New("not an address of a stream")
 
 // sink is where a stream goes. It is closed when the last stream that goes there
 // has ended: a client takes that for the end of the output, and deletes the task
@@ -111,7 +116,7 @@ func openSink(address string) (f, keep *os.File, err error) {
 		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o644)
 		return f, nil, err
 	}
-	return nil, nil, fmt.Errorf("stdio address %q: unknown scheme %q", address, scheme)
+	return nil, nil, fmt.Errorf("stdio address %q: unknown scheme %q: %w", address, scheme, ErrAddress)
 }
 
 // openFifo opens a fifo without waiting for the other end. A regular file in
@@ -125,7 +130,7 @@ func openFifo(path string, flags int) (*os.File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
 		_ = unix.Close(fd)
-		return nil, fmt.Errorf("%s is not a fifo", path)
+		return nil, fmt.Errorf("%s is not a fifo: %w", path, ErrAddress)
 	}
 	return os.NewFile(uintptr(fd), path), nil
 }

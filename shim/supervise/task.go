@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -221,12 +222,15 @@ func (t *Task) Delete(id string) (Exit, error) {
 	if err != nil {
 		return Exit{}, err
 	}
-	t.drain(p)
 	if id == "" {
 		_, exited := t.exit(id)
 		if err = t.o.Runtime.Delete(!exited); err == nil && !exited {
 			t.awaitEnd()
 		}
+	}
+	if err == nil {
+		p.streams.Begun() // an exec that never began has not got its ends
+		t.drain(p)        // after the removal: one that was never started still had its output open
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -235,18 +239,30 @@ func (t *Task) Delete(id string) (Exit, error) {
 		return Exit{}, err
 	}
 	x, _ := t.machine.Exit(id)
-	p.streams.Close()
-	if id == "" && t.stopOOM != nil {
-		t.stopOOM()
-	}
 	err = t.apply(id, Removed)
+	t.forget(id)
+	if id == "" {
+		for exec := range t.procs { // with their container: nobody can ask for them any more
+			t.forget(exec)
+		}
+		if t.stopOOM != nil {
+			t.stopOOM()
+		}
+	}
+	return x, err
+}
+
+// forget lets go of a process that has ended or never began; t.mu is held.
+func (t *Task) forget(id string) {
+	p := t.procs[id]
+	p.streams.Begun()
+	p.streams.Close()
 	delete(t.procs, id)
 	select {
 	case <-p.done:
 	default:
 		close(p.done) // it was never started, and nobody is to wait for it
 	}
-	return x, err
 }
 
 // awaitEnd waits a moment for the end of an init that was killed.
@@ -321,20 +337,26 @@ func (t *Task) Exit(id string) (Exit, error) {
 	return x, nil
 }
 
-// Ender returns a function that says how a process ended, also after it was
-// deleted.
-func (t *Task) Ender(id string) func() Exit {
+// Wait waits until the end of a process was told, and returns it, also if the
+// process is deleted meanwhile.
+func (t *Task) Wait(ctx context.Context, id string) (Exit, error) {
+	t.mu.Lock()
+	line, p := t.machine.find(id), t.procs[id]
+	t.mu.Unlock()
+	if line == nil || p == nil {
+		return Exit{}, fmt.Errorf("process %q: %w", id, ErrNotFound)
+	}
+	select {
+	case <-p.done:
+	case <-ctx.Done():
+		return Exit{}, ctx.Err()
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.machine.find(id)
-	return func() Exit {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if p == nil {
-			return Exit{}
-		}
-		return p.exit
+	if !line.exited { // deleted before it began
+		return Exit{Status: NeverRan}, nil
 	}
+	return line.exit, nil
 }
 
 // Done returns a channel that is closed once the end of a process was told.

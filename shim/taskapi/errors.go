@@ -11,6 +11,7 @@ import (
 
 	"berth/libcontainer"
 	"berth/libcontainer/cgroup/stats"
+	"berth/shim/stdio"
 	"berth/shim/supervise"
 )
 
@@ -26,6 +27,8 @@ var errorCodes = []struct {
 	{supervise.ErrState, codes.FailedPrecondition},
 	{supervise.ErrNotImplemented, codes.Unimplemented},
 	{errInvalid, codes.InvalidArgument},
+	{stdio.ErrAddress, codes.InvalidArgument},
+	{errOver, codes.Unavailable},
 	{context.Canceled, codes.Canceled},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 }

@@ -44,6 +44,9 @@ func Serve(i *Invocation) error {
 	died := make(chan os.Signal, 1)
 	signal.Notify(died, unix.SIGCHLD)
 	go ociruntime.ReapOrphans(died)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, unix.SIGUSR1)
+	go dumpStacks(log, asked)
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()

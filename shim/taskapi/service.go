@@ -52,15 +52,21 @@ type Service struct {
 	warn      func(error)
 	// done is called for Shutdown, once no container is left.
 	done func()
+	// newRuntime is a field so that the service can be tested without containers.
+	newRuntime func(id, namespace, bundle string, o *runcoptions.Options, warn func(error)) supervise.Runtime
 
 	mu         sync.Mutex
 	containers map[string]*container
+	over       bool // done was called
 }
 
 // NewService returns the service of a shim without containers. publish must not
 // block; done ends the shim.
 func NewService(namespace string, publish func(topic string, event proto.Message), warn func(error), done func()) *Service {
-	return &Service{namespace: namespace, publish: publish, warn: warn, done: done, containers: make(map[string]*container)}
+	return &Service{
+		namespace: namespace, publish: publish, warn: warn, done: done,
+		newRuntime: newRuntime, containers: make(map[string]*container),
+	}
 }
 
 // method adapts one call; what a message says is in its type.
@@ -113,13 +119,9 @@ func (s *Service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 		return nil, fmt.Errorf("restore from a checkpoint: %w", supervise.ErrNotImplemented)
 	}
 	c := &container{id: r.ID, bundle: r.Bundle, options: options, io: make(map[string]stdio.Options)}
-	s.mu.Lock()
-	if s.containers[r.ID] != nil {
-		s.mu.Unlock()
-		return nil, fmt.Errorf("container %q: %w", r.ID, supervise.ErrExists)
+	if err := s.claim(c); err != nil {
+		return nil, err
 	}
-	s.containers[r.ID] = c // the id is taken from here on
-	s.mu.Unlock()
 	pid, err := s.create(c, r)
 	if err != nil {
 		c.unmount()
@@ -127,6 +129,20 @@ func (s *Service) Create(_ context.Context, r *task.CreateTaskRequest) (*task.Cr
 		return nil, err
 	}
 	return &task.CreateTaskResponse{Pid: uint32(pid)}, nil
+}
+
+// claim takes the id: from here on it is the container's.
+func (s *Service) claim(c *container) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.over: // nobody would supervise it
+		return errOver
+	case s.containers[c.id] != nil:
+		return fmt.Errorf("container %q: %w", c.id, supervise.ErrExists)
+	}
+	s.containers[c.id] = c
+	return nil
 }
 
 func (s *Service) forget(id string) {
@@ -146,7 +162,7 @@ func (s *Service) create(c *container, r *task.CreateTaskRequest) (int, error) {
 	if err := saveOptions(r.Bundle, c.options); err != nil {
 		return 0, err
 	}
-	c.runtime = newRuntime(c.id, s.namespace, r.Bundle, c.options, s.warn)
+	c.runtime = s.newRuntime(c.id, s.namespace, r.Bundle, c.options, s.warn)
 	io := stdio.Options{
 		Terminal: r.Terminal, Stdin: r.Stdin, Stdout: r.Stdout, Stderr: r.Stderr,
 		UID: int(c.options.IoUid), GID: int(c.options.IoGid), ID: c.id, Namespace: s.namespace,
@@ -307,17 +323,10 @@ func (s *Service) Wait(ctx context.Context, r *task.WaitRequest) (*task.WaitResp
 	if err != nil {
 		return nil, err
 	}
-	done, err := c.Done(r.ExecID)
+	x, err := c.Task.Wait(ctx, r.ExecID)
 	if err != nil {
 		return nil, err
 	}
-	final := c.Ender(r.ExecID)
-	select {
-	case <-done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	x := final()
 	return &task.WaitResponse{ExitStatus: uint32(x.Status), ExitedAt: timestamp(x.At)}, nil
 }
 
@@ -453,12 +462,16 @@ func (s *Service) Shutdown(context.Context, *task.ShutdownRequest) (*emptypb.Emp
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.containers) == 0 {
+		s.over = true
 		s.done()
 	}
 	return &emptypb.Empty{}, nil
 }
 
-var errInvalid = errors.New("invalid argument")
+var (
+	errInvalid = errors.New("invalid argument")
+	errOver    = errors.New("the shim is shutting down")
+)
 
 // newRuntime is libcontainer in this process, or another runtime's binary.
 func newRuntime(id, namespace, bundle string, o *runcoptions.Options, warn func(error)) supervise.Runtime {
