@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"berth/internal/residency"
 	"berth/shim/attach"
 	"berth/shim/conmon/options"
 	"berth/shim/ociruntime"
@@ -27,6 +27,8 @@ const (
 	// sendTime is how long clients may take for the last output before the exit
 	// is reported without waiting for them. Podman looks for the report for 5 s.
 	sendTime = 2 * time.Second
+	// idleTime is how long after the process's start we give memory back.
+	idleTime = time.Second
 	// failed is the monitor's exit status when there was nothing to supervise.
 	failed = 1
 )
@@ -62,7 +64,6 @@ func (m *monitor) warn(err error) { m.log.write(options.LevelWarn, err.Error()) 
 
 // run is the whole life. It returns the exit status.
 func (m *monitor) run() int {
-	debug.SetGCPercent(40) // memory counts more here than time
 	for _, w := range m.o.Warnings {
 		m.log.write(options.LevelWarn, w)
 	}
@@ -216,7 +217,8 @@ func (m *monitor) attend() int {
 	if m.o.Timeout > 0 {
 		defer time.AfterFunc(m.o.Timeout, m.timeOut).Stop()
 	}
-	debug.FreeOSMemory() // what making a container took
+	rest := time.AfterFunc(idleTime, residency.Shrink) // once it runs, there is little to do
+	defer rest.Stop()
 	status, err := m.process.Wait()
 	if errors.Is(err, syscall.ECHILD) {
 		status, err = 0, nil // somebody else's child: nobody can say

@@ -61,7 +61,9 @@ func Main(p Program) int {
 		}
 	}
 	if score, second := os.LookupEnv(stageVar); second {
-		_ = os.Unsetenv(stageVar) // cannot fail
+		// Neither is the runtime's business, nor the exit command's.
+		_ = os.Unsetenv(stageVar)     // cannot fail
+		_ = os.Unsetenv("GOMAXPROCS") // cannot fail
 		return p.supervise(o, score)
 	}
 	return p.first(o)
@@ -136,7 +138,8 @@ func (p Program) fork(o options.Options, score string) (pid int, err error) {
 			}
 		}
 	}
-	return forkExec(self, p.Argv, append(os.Environ(), stageVar+"="+score))
+	// One thread of Go code is enough, and each has memory of its own.
+	return forkExec(self, p.Argv, append(os.Environ(), "GOMAXPROCS=1", stageVar+"="+score))
 }
 
 func writePID(path string, pid int) error {

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -26,6 +25,7 @@ const listenerFD = 3
 // Serve is the shim: it answers until Shutdown finds no container. It returns
 // after the last event was handed over.
 func Serve(i *Invocation) error {
+	_ = os.Unsetenv("GOMAXPROCS") // ours, not the loggers' and hooks'; cannot fail
 	log := openLog(i.Debug)
 	listener, err := inherited(i)
 	if err != nil {
@@ -37,7 +37,6 @@ func Serve(i *Invocation) error {
 	}
 	// Huge pages make a small heap a big one.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	debug.SetGCPercent(40) // memory counts more here than time
 	// containerd ends us by Shutdown. Caught and not ignored: what is ignored
 	// would be ignored in the container too.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT)
@@ -55,7 +54,8 @@ func Serve(i *Invocation) error {
 	p := newPublisher(ctx, i.Namespace, i.Env("TTRPC_ADDRESS"))
 	warn := func(err error) { log.Warn(err.Error(), "namespace", i.Namespace, "id", i.ID) }
 	s := NewService(i.Namespace, p.publish, warn, func() { once.Do(func() { close(over) }) })
-	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()))
+	server, err := ttrpc.NewServer(ttrpc.WithServerHandshaker(ttrpc.UnixSocketRequireSameUser()),
+		ttrpc.WithUnaryServerInterceptor(newIdle().intercept))
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -141,14 +140,17 @@ func spawn(i *Invocation, r *request, listener *os.File) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-namespace", i.Namespace, "-id", i.ID, "-address", i.Address}
+	argv := []string{self, "-namespace", i.Namespace, "-id", i.ID, "-address", i.Address}
 	if i.Debug {
-		args = append(args, "-debug")
+		argv = append(argv, "-debug")
 	}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2", "TTRPC_ADDRESS="+r.ttrpc)
-	cmd.ExtraFiles = []*os.File{listener}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// Not os/exec, which first starts a process to see whether pidfds work. One
+	// thread of Go code is enough, and each has memory of its own.
+	attr := &syscall.ProcAttr{
+		Env:   append(os.Environ(), "GOMAXPROCS=1", "TTRPC_ADDRESS="+r.ttrpc),
+		Files: []uintptr{0, 1, 2, listener.Fd()},
+		Sys:   &syscall.SysProcAttr{Setpgid: true},
+	}
 	if dir := r.options.ShimCgroup; dir != "" {
 		d, err := shimCgroup(dir)
 		if err != nil {
@@ -156,7 +158,7 @@ func spawn(i *Invocation, r *request, listener *os.File) error {
 		}
 		if d != nil {
 			defer d.Close()
-			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(d.Fd())
+			attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(d.Fd())
 		}
 	}
 	if i.Env("SCHED_CORE") != "" {
@@ -170,16 +172,34 @@ func spawn(i *Invocation, r *request, listener *os.File) error {
 	if err := adjustScore(); err != nil {
 		return err
 	}
-	if err := cmd.Start(); err != nil {
+	pid, err := startNull(self, argv, attr)
+	if err != nil {
 		return err
 	}
 	if dir := r.options.ShimCgroup; dir != "" {
-		if err := joinV1(dir, cmd.Process.Pid); err != nil {
-			_ = cmd.Process.Kill()
+		if err := joinV1(dir, pid); err != nil {
+			_ = unix.Kill(pid, unix.SIGKILL) // our child: nobody else has its pid
 			return err
 		}
 	}
-	return cmd.Process.Release()
+	return nil
+}
+
+// startNull starts a program with /dev/null for its first three files.
+func startNull(path string, argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	for i := range 3 {
+		attr.Files[i] = null.Fd()
+	}
+	pid, err = syscall.ForkExec(path, argv, attr)
+	if err != nil {
+		return 0, fmt.Errorf("cannot start %s: %w", path, err)
+	}
+	return pid, nil
 }
 
 // adjustScore makes our OOM score containerd's plus one, at most 1000.
