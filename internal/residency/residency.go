@@ -23,13 +23,13 @@ import (
 func Shrink() {
 	debug.FreeOSMemory()
 	for _, r := range own() {
-		// By number: there is no Go memory at these addresses. Read-only pages of a private mapping that nobody can have written to:
+		// Read-only pages of a private mapping that nobody can have written to:
 		// in a static executable at a fixed address there are no relocations.
 		_ = r.advise(unix.MADV_DONTNEED) // best effort
 	}
 }
 
-// mapping is a range of addresses.
+// mapping is a range of addresses, in which there is no Go memory.
 type mapping struct{ start, end uintptr }
 
 func (m mapping) advise(advice uintptr) error {
