@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	"golang.org/x/sys/unix"
+
+	"berth/image/bundle"
+	"berth/image/diff"
+	"berth/image/document"
+	"berth/image/layer"
+	"berth/image/overlay"
+	"berth/image/progress"
+	"berth/image/store"
+	"berth/internal/atomicfile"
+	"berth/internal/inroot"
+)
+
+// The ways to make a root file system.
+const (
+	ModeAuto    = ""        // overlay where it works, else copy
+	ModeOverlay = "overlay" // shared layers under a directory for what is written
+	ModeCopy    = "copy"    // files of its own
+)
+
+// What a bundle has beside config.json.
+const (
+	rootfsName   = "rootfs"
+	upperName    = "upper"
+	workName     = "work"
+	manifestName = "rootfs.manifest" // of a copy as it was unpacked, for Commit
+)
+
+// overlayForm is how shared layers are unpacked, in the store's words.
+const overlayForm = "overlay"
+
+// UnpackOptions say what a bundle is made of.
+type UnpackOptions struct {
+	Mode     string
+	Platform *ocispec.Platform
+	// Config is for config.json; its Rootfs is set here.
+	Config bundle.Options
+	// Volatile leaves out syncs: for a bundle that is soon thrown away.
+	Volatile bool
+	// NoManifest leaves out what Commit of a copy compares with.
+	NoManifest bool
+	// Volumes are named ones that the config's mounts need.
+	Volumes []string
+}
+
+// Unpack makes a bundle at dir, which must not exist or be empty.
+func (t *Tool) Unpack(ctx context.Context, name, dir string, o UnpackOptions) error {
+	img, err := t.load(ctx, name, o.Platform)
+	if err != nil {
+		return err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	w, err := newWorkplace(dir)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	mode := o.Mode
+	if mode == ModeAuto {
+		mode = ModeOverlay
+	}
+	err = t.fill(ctx, w, name, mode, img, o)
+	if err != nil && o.Mode == ModeAuto && cannotOverlay(err) {
+		t.o.Warn("overlay does not work here, so the bundle gets files of its own: " + err.Error())
+		if err = w.again(); err == nil {
+			err = t.fill(ctx, w, name, ModeCopy, img, o)
+		}
+	}
+	if err == nil {
+		err = w.publish()
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("unpack %s to %s: %w", name, dir, err), t.store.UnpinBundle(dir))
+	}
+	return nil
+}
+
+// cannotOverlay says that another mode may work.
+func cannotOverlay(err error) bool {
+	return errors.Is(err, overlay.ErrUnusable)
+}
+
+// fill makes everything of a bundle in its workplace.
+func (t *Tool) fill(ctx context.Context, w *workplace, name, mode string, img *loaded, o UnpackOptions) error {
+	b := store.Bundle{Path: w.final, Image: name, Manifest: img.manifest.Descriptor, Mode: mode, Volumes: o.Volumes, Created: time.Now().UTC()}
+	if mode == ModeOverlay {
+		b.Form, b.ChainIDs = overlayForm, document.ChainIDs(img.config.RootFS.DiffIDs)
+	}
+	if err := t.store.PinBundle(b); err != nil { // before there is anything of it
+		return err
+	}
+	var err error
+	switch mode {
+	case ModeOverlay:
+		err = t.fillOverlay(ctx, w, img, o)
+	case ModeCopy:
+		err = t.fillCopy(ctx, w, img, o)
+	default:
+		err = fmt.Errorf("mode %q: there are overlay and copy", mode)
+	}
+	if err != nil {
+		return err
+	}
+	return t.writeConfig(w.path(rootfsName), w.path("config.json"), img.config, o.Config)
+}
+
+func (t *Tool) writeConfig(rootfs, path string, config *document.Config, o bundle.Options) error {
+	root, err := inroot.Open(rootfs)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	o.Rootfs = rootfsName
+	spec, warnings, err := bundle.Spec(config, root, o)
+	for _, w := range warnings {
+		t.o.Warn(w)
+	}
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(spec, "", "\t")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, append(data, '\n'), 0o644)
+}
+
+// fillCopy applies all layers to one directory.
+func (t *Tool) fillCopy(ctx context.Context, w *workplace, img *loaded, o UnpackOptions) error {
+	dir, err := w.mkdir(rootfsName, 0o755)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	lo := t.layerOptions(layer.Plain, o)
+	for i, d := range img.manifest.Manifest.Layers {
+		if err := t.apply(ctx, dir, d, img.config.RootFS.DiffIDs[i], lo); err != nil {
+			return err
+		}
+	}
+	if o.NoManifest {
+		return nil
+	}
+	top, err := os.Open(w.temp)
+	if err != nil {
+		return err
+	}
+	defer top.Close()
+	return diff.SaveManifest(top, manifestName, diff.Walk(dir, t.diffOptions(o.Config)))
+}
+
+func (t *Tool) layerOptions(form layer.Form, o UnpackOptions) layer.Options {
+	lo := layer.Options{Form: form, Limits: t.o.Limits, Warn: t.o.Warn, Rootless: o.Config.Rootless}
+	if !lo.Rootless {
+		lo.UIDs, lo.GIDs = layerMaps(o.Config.UIDMaps), layerMaps(o.Config.GIDMaps)
+	}
+	return lo
+}
+
+// apply unpacks one blob of the store.
+func (t *Tool) apply(ctx context.Context, dir *os.File, d ocispec.Descriptor, diffID digest.Digest, o layer.Options) error {
+	step := progress.Step{ID: d.Digest.String(), What: "unpack", State: progress.Active, Total: d.Size}
+	t.o.Progress(step)
+	blob, err := t.store.Blob(d)
+	if err == nil {
+		defer blob.Close()
+		_, err = layer.Confined(ctx, dir, blob, d, diffID, o)
+	}
+	step.State, step.Done = progress.Finished, d.Size
+	if err != nil {
+		step.State = progress.Failed
+	}
+	t.o.Progress(step)
+	return err
+}
+
+// fillOverlay mounts shared layers, which it unpacks if they are not there.
+func (t *Tool) fillOverlay(ctx context.Context, w *workplace, img *loaded, o UnpackOptions) error {
+	if len(o.Config.UIDMaps) > 0 || o.Config.Rootless {
+		return fmt.Errorf("with a user namespace the files need owners of their own (hint: --mode copy): %w", overlay.ErrUnusable)
+	}
+	lowers, err := t.layers(ctx, img, o)
+	if err != nil {
+		return err
+	}
+	if len(lowers) == 0 { // an image of no layers
+		empty, err := w.mkdir("empty", 0o755)
+		if err != nil {
+			return err
+		}
+		_ = empty.Close()
+		lowers = []string{w.path("empty")}
+	}
+	for _, name := range []string{rootfsName, workName, upperName} {
+		dir, err := w.mkdir(name, 0o755)
+		if err != nil {
+			return err
+		}
+		if name == upperName { // the root directory is as the image has it
+			err = copyAttributes(lowers[0], dir)
+		}
+		if err = errors.Join(err, dir.Close()); err != nil {
+			return err
+		}
+	}
+	return overlay.Mount(overlay.Options{
+		Lowers: lowers, Upper: w.path(upperName), Work: w.path(workName), Volatile: o.Volatile,
+	}, w.path(rootfsName))
+}
+
+// layers are the directories of an image's unpacked layers, topmost first.
+func (t *Tool) layers(ctx context.Context, img *loaded, o UnpackOptions) ([]string, error) {
+	var paths []string // topmost first
+	for i, chain := range document.ChainIDs(img.config.RootFS.DiffIDs) {
+		d, diffID := img.manifest.Manifest.Layers[i], img.config.RootFS.DiffIDs[i]
+		path, err := t.store.Layer(ctx, chain, overlayForm, func(dir *os.File) error {
+			lo := t.layerOptions(layer.Overlay, o)
+			for _, p := range paths {
+				f, err := os.OpenFile(p, unix.O_PATH|unix.O_DIRECTORY, 0)
+				if err != nil {
+					return err
+				}
+				defer f.Close() // after Layer's fill
+				lo.Lowers = append(lo.Lowers, f)
+			}
+			return t.apply(ctx, dir, d, diffID, lo)
+		})
+		if err != nil {
+			return nil, err
+		}
+		paths = append([]string{path}, paths...)
+	}
+	return paths, nil
+}
+
+// copyAttributes gives a directory the mode and owner of another.
+func copyAttributes(from string, to *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Stat(from, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", from, err)
+	}
+	if err := to.Chown(int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return os.NewSyscallError("fchmod", unix.Fchmod(int(to.Fd()), st.Mode&0o7777))
+}
+
+// Mount mounts the root file system of an overlay bundle again, after the
+// machine was started or Unmount.
+func (t *Tool) Mount(ctx context.Context, dir string) error {
+	b, err := t.bundle(dir)
+	if err != nil {
+		return err
+	}
+	if b.Mode != ModeOverlay {
+		return fmt.Errorf("%s has files of its own (mode %s): there is nothing to mount", dir, b.Mode)
+	}
+	rootfs := filepath.Join(b.Path, rootfsName)
+	if mounted, err := isMountPoint(rootfs); err != nil || mounted {
+		return err
+	}
+	img, err := t.loadDescriptor(b.Image, b.Manifest, nil)
+	if err != nil {
+		return err
+	}
+	lowers, err := t.layers(ctx, img, UnpackOptions{})
+	if err != nil {
+		return err
+	}
+	if len(lowers) == 0 {
+		lowers = []string{filepath.Join(b.Path, "empty")}
+	}
+	return overlay.Mount(overlay.Options{
+		Lowers: lowers, Upper: filepath.Join(b.Path, upperName), Work: filepath.Join(b.Path, workName),
+	}, rootfs)
+}
+
+// Unmount takes the root file system of a bundle away; what was written stays.
+// With remove the whole bundle goes.
+func (t *Tool) Unmount(dir string, remove bool) error {
+	b, err := t.bundle(dir)
+	if err != nil {
+		return err
+	}
+	if err := overlay.Unmount(filepath.Join(b.Path, rootfsName)); err != nil {
+		return err
+	}
+	if !remove {
+		return nil
+	}
+	if err := removeTree(b.Path); err != nil {
+		return err
+	}
+	return t.store.UnpinBundle(b.Path)
+}
+
+// bundle is the store's record of a bundle.
+func (t *Tool) bundle(dir string) (store.Bundle, error) {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return store.Bundle{}, err
+	}
+	b, err := t.store.Bundle(path)
+	if errors.Is(err, store.ErrNotExist) {
+		return b, fmt.Errorf("%s is no bundle of this store (hint: --root; berth-image unpack makes one)", path)
+	}
+	return b, err
+}
