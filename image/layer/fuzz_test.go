@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"berth/image/layer"
+	"berth/image/store"
 )
 
 // FuzzApply applies any bytes, on a tree that ordinary layers left, with a
@@ -27,7 +28,7 @@ func FuzzApply(f *testing.F) {
 		t.Cleanup(func() { // may be locked
 			dir, err := os.Open(s.top)
 			if err == nil {
-				err = layer.RemoveAll(dir, "target")
+				err = store.RemoveTree(dir, "target")
 			}
 			if err != nil {
 				t.Error(err)

@@ -4,27 +4,9 @@ package layer
 
 import (
 	"errors"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// RemoveAll removes a name in a directory with all below it, also directories
-// whose owner, who is no root, has no permissions on them: what layers leave
-// in rootless form. It follows no link. A name that is not there is no error.
-// parent stays the caller's.
-func RemoveAll(parent *os.File, name string) error {
-	a := &applier{o: Options{Rootless: true}}
-	up := int(parent.Fd())
-	err := unix.Unlinkat(up, name, 0)
-	if errors.Is(err, unix.EISDIR) {
-		err = a.removeTree(up, name)
-	}
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		return failed("unlink", name, err)
-	}
-	return nil
-}
 
 // clear removes what is in an entry's place, all below it included.
 func (a *applier) clear(p *dir, base string) error {
