@@ -121,7 +121,7 @@ func (c *creation) prepare() error {
 	c.in = &plan.Input{
 		ID: c.o.ID, Config: c.cfg, Host: c.host, Mounts: mounts, Filter: filter,
 		Stdio:       gatherStdio(c.o.Stdio),
-		CgroupView:  cgroupView(c.cfg, c.groups, paths),
+		CgroupView:  cgroupView(c.cfg, c.groups, c.cgroup),
 		CgroupFiles: cgroupFiles(paths), AttachCgroup: c.cgroup.MustAttach(),
 		PreserveFDs: c.o.ListenFDs + c.o.PreserveFDs, NoNewKeyring: c.o.NoNewKeyring, Start: c.o.Start,
 	}

@@ -98,11 +98,11 @@ func gatherStdio(files [3]*os.File) [3]plan.StdioFacts {
 }
 
 // cgroupView is what a cgroup mount in the container shows.
-func cgroupView(cfg *config.Container, f cgroup.Facts, p cgroup.Paths) plan.CgroupView {
+func cgroupView(cfg *config.Container, f cgroup.Facts, m *cgroup.Manager) plan.CgroupView {
 	view := plan.CgroupView{Unified: f.Unified}
-	for _, m := range cfg.Mounts {
-		if m.Type == "cgroup" || m.Type == "cgroup2" {
-			for _, h := range f.MountPlan(p) {
+	for _, mount := range cfg.Mounts {
+		if mount.Type == "cgroup" || mount.Type == "cgroup2" {
+			for _, h := range f.MountPlan(m.Paths(), m.Denied) {
 				if h.V2 && !f.Unified {
 					continue // a hybrid's v2 part has no controllers to show
 				}

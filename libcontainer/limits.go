@@ -83,7 +83,7 @@ func (c *creation) createCgroup() error {
 			c.warn(w)
 		}
 	}
-	needed := c.cfg.Cgroup.Path != "" || c.cfg.Cgroup.Resources != nil
+	needed := c.cfg.Cgroup.Path != "" || len(c.limits.Writes) > 0 // device rules are not missed: the kernel guards those
 	if err := c.cgroup.Create(needed); err != nil {
 		return err
 	}

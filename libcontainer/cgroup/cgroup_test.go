@@ -235,9 +235,11 @@ func TestMountPlan(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(&b, "== %s\n", host)
-		for _, h := range facts.MountPlan(p) {
-			fmt.Fprintf(&b, "%s <- %s links=%v options=%q v2=%v\n", h.Name, h.Source, h.Links, h.Options, h.V2)
+		for _, denied := range []bool{false, true} {
+			fmt.Fprintf(&b, "== %s, denied %t\n", host, denied)
+			for _, h := range facts.MountPlan(p, func(cgroup.Dir) bool { return denied }) {
+				fmt.Fprintf(&b, "%s <- %s links=%v options=%q v2=%v\n", h.Name, h.Source, h.Links, h.Options, h.V2)
+			}
 		}
 	}
 	golden(t, "mountplan", b.String())

@@ -4,6 +4,7 @@ package cgroup
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -25,8 +26,20 @@ type HierarchyMount struct {
 	V2 bool
 }
 
-// MountPlan lists the hierarchies for a mount of type cgroup, v1 first.
-func (f Facts) MountPlan(p Paths) []HierarchyMount {
+// MountPlan lists the hierarchies for a mount of type cgroup, v1 first. Where the
+// container gets no cgroup of its own, which denied tells, it is in ours.
+func (f Facts) MountPlan(p Paths, denied func(Dir) bool) []HierarchyMount {
+	p.V1 = slices.Clone(p.V1)
+	for i, d := range p.V1 {
+		if denied(d) {
+			p.V1[i].Path = d.below(f.Own[strings.Join(d.Controllers, ",")])
+		}
+	}
+	if p.V2 != nil && denied(*p.V2) {
+		own := *p.V2
+		own.Path = own.below(f.Own[""])
+		p.V2 = &own
+	}
 	var plan []HierarchyMount
 	for _, d := range p.V1 {
 		h := HierarchyMount{Name: filepath.Base(d.Mount), Source: d.Path}

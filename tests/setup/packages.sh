@@ -15,7 +15,8 @@ PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 # probe and package, one need a line. Probes: a command's name, lib:ARCHIVE for
 # a static library that the C compiler finds, static:COMMAND for a command that
 # must be a static executable, file:PATH. Any Go will do: tests/setup/go.sh
-# fetches a new enough one with it.
+# fetches a new enough one with it. What is optional is installed where that is
+# possible: without it a part is left out, which says so.
 needs_build="
 gcc                gcc
 lib:libc.a         libc6-dev
@@ -30,6 +31,7 @@ static:busybox     busybox-static
 newuidmap          uidmap
 ip                 iproute2
 jq                 jq
+docker-registry    docker-registry  optional
 "
 needs_test="
 bats               bats
@@ -43,6 +45,8 @@ ps                 procps
 qemu-aarch64       qemu-user
 shellcheck         shellcheck
 containerd         containerd
+podman             podman
+conmon             conmon
 socat              socat
 script             bsdutils
 "
@@ -85,11 +89,12 @@ present() {
 	esac
 }
 
-# missing TARGET: the packages to install, one a line.
+# missing TARGET [optional]: the packages to install, one a line: those that the
+# target cannot do without, or the others.
 missing() {
-	local probe package
-	needs "$1" | while read -r probe package; do
-		[[ -n $probe ]] || continue
+	local probe package kind
+	needs "$1" | while read -r probe package kind; do
+		[[ -n $probe && $kind == "${2:-}" ]] || continue
 		present "$probe" || echo "$package"
 	done
 }
@@ -117,6 +122,21 @@ install() {
 	rm -f "$log"
 }
 
+# can_install: there is a way to, for this user.
+can_install() {
+	command -v apt-get >/dev/null && { ((EUID == 0)) || sudo -n true 2>/dev/null; }
+}
+
+# install_optional TARGET: what it can do without.
+install_optional() {
+	local list
+	mapfile -t list < <(missing "$1" optional)
+	((${#list[@]})) || return 0
+	if ! can_install || ! install "${list[@]}"; then
+		echo "setup: goes on without ${list[*]}"
+	fi
+}
+
 main() {
 	local check=
 	if [[ ${1:-} == --check ]]; then
@@ -126,7 +146,10 @@ main() {
 	local target=${1:?"usage: packages.sh [--check] build|demo|test|vm"} list
 	needs "$target" >/dev/null
 	mapfile -t list < <(missing "$target")
-	((${#list[@]})) || return 0
+	if ((${#list[@]} == 0)); then
+		[[ $check ]] || install_optional "$target"
+		return 0
+	fi
 	if [[ $check ]]; then
 		echo "missing packages: ${list[*]} (on Debian or Ubuntu: apt-get install ${list[*]})" >&2
 		return 1
@@ -145,6 +168,7 @@ main() {
 		echo "setup: installed, but still not usable: ${list[*]}" >&2
 		return 1
 	}
+	install_optional "$target"
 }
 
 main "$@"
