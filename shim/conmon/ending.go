@@ -104,6 +104,7 @@ func (m *monitor) fail(err error) int {
 	m.log.write(options.LevelError, err.Error())
 	m.sync.tell(options.Message{Key: m.o.MessageKey(), Value: -1, Text: err.Error()})
 	m.sync.close()
+	m.attach.close()
 	if m.journal.logs != nil {
 		_ = m.journal.close() // the first error counts
 	}

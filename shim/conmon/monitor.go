@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -42,6 +41,7 @@ type monitor struct {
 	log     ownLog
 
 	sync    *callerPipe
+	attach  *callerPipe
 	wiring  *wiring
 	journal journal
 	fifos   []*os.File
@@ -56,7 +56,7 @@ type monitor struct {
 func newMonitor(o options.Options, score string, launch launcher) *monitor {
 	return &monitor{
 		o: o, score: score, launch: launch, signals: make(chan os.Signal, 16),
-		log: ownLog{o}, sync: openCallerPipe(o.SyncPipe), wiring: &wiring{}, inherited: inherited(),
+		log: ownLog{o}, sync: openCallerPipe(o.SyncPipe), attach: openCallerPipe(o.AttachPipe), wiring: &wiring{}, inherited: inherited(),
 	}
 }
 
@@ -90,9 +90,8 @@ func (m *monitor) prepare() (err error) {
 		}
 	}
 	if m.o.ExecAttach {
-		pipe := openCallerPipe(m.o.AttachPipe)
-		pipe.tell(options.Message{})
-		pipe.close()
+		m.attach.tell(options.Message{})
+		m.attach.close()
 		if err := awaitCaller(m.o.StartPipe); err != nil {
 			return fmt.Errorf("start-pipe read failed: %w", err)
 		}
@@ -214,14 +213,15 @@ func (m *monitor) attend() int {
 	signal.Notify(died, unix.SIGCHLD)
 	go ociruntime.ReapOrphans(died)
 	go m.passSignals()
+	var timeout *time.Timer
 	if m.o.Timeout > 0 {
-		defer time.AfterFunc(m.o.Timeout, m.timeOut).Stop()
+		timeout = time.AfterFunc(m.o.Timeout, m.timeOut)
 	}
 	rest := time.AfterFunc(idleTime, residency.Shrink) // once it runs, there is little to do
 	defer rest.Stop()
 	status, err := m.process.Wait()
-	if errors.Is(err, syscall.ECHILD) {
-		status, err = 0, nil // somebody else's child: nobody can say
+	if timeout != nil {
+		timeout.Stop()
 	}
 	if err != nil {
 		m.warn(err)
@@ -245,9 +245,13 @@ func (m *monitor) passSignals() {
 // timeOut kills the process and, if it leads one, its process group.
 func (m *monitor) timeOut() {
 	m.timedOut.Store(true)
+	// As long as the process can be signalled its pid is its own.
+	if err := m.process.Signal(0); err != nil {
+		return
+	}
 	pid := m.process.Pid()
 	if group, err := unix.Getpgid(pid); err == nil && group == pid {
-		_ = unix.Kill(-pid, unix.SIGKILL) // not reaped yet, or Wait would have returned
+		_ = unix.Kill(-pid, unix.SIGKILL)
 	}
 	_ = m.process.Signal(unix.SIGKILL) // gone by now, perhaps
 }

@@ -331,7 +331,7 @@ func TestNotifyProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for _, text := range []string{"MAINPID=1\nFDSTORE=1\n", "READY=1\nMAINPID=1\nSTATUS=well\n"} {
+	for _, text := range []string{"", "MAINPID=1\nFDSTORE=1\n", "READY=1\nMAINPID=1\nSTATUS=well\n"} {
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}

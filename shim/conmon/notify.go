@@ -5,6 +5,7 @@ package conmon
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -72,6 +73,9 @@ func (p *notifyProxy) forward(warn func(error)) {
 	var buf [8192]byte
 	for {
 		n, err := p.in.Read(buf[:])
+		if errors.Is(err, io.EOF) {
+			continue // an empty message
+		}
 		if err != nil {
 			return
 		}

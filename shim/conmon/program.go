@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -139,7 +140,8 @@ func (p Program) fork(o options.Options, score string) (pid int, err error) {
 		}
 	}
 	// One thread of Go code is enough, and each has memory of its own.
-	return forkExec(self, p.Argv, append(os.Environ(), "GOMAXPROCS=1", stageVar+"="+score))
+	env := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "GOMAXPROCS=") })
+	return forkExec(self, p.Argv, append(env, "GOMAXPROCS=1", stageVar+"="+score))
 }
 
 func writePID(path string, pid int) error {

@@ -50,7 +50,8 @@ func (c *child) Signal(sig unix.Signal) error {
 	return err
 }
 
-// Wait reaps the process and closes the pidfd.
+// Wait reaps the process and closes the pidfd. The status of a process that is
+// not our child is 0.
 func (c *child) Wait() (int, error) {
 	defer c.fd.Close()
 	raw, err := c.fd.SyscallConn()
@@ -68,6 +69,13 @@ func (c *child) Wait() (int, error) {
 				break
 			}
 		}
+		if waited == syscall.ECHILD { // somebody else's: the pidfd knows when, nobody how
+			if !ended(fd) {
+				return false
+			}
+			waited = nil
+			return true
+		}
 		return pid != 0 || waited != nil
 	})
 	if err = errors.Join(err, waited); err != nil {
@@ -77,6 +85,13 @@ func (c *child) Wait() (int, error) {
 		return 128 + int(ws.Signal()), nil
 	}
 	return ws.ExitStatus(), nil
+}
+
+// ended says whether the process of a pidfd has.
+func ended(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // ReapOrphans reaps processes that became our children when their parents

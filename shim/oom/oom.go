@@ -26,6 +26,9 @@ func Watch(pid int, tell func()) (check, stop func(), err error) {
 		return nil, nil, err
 	}
 	o := &watch{dirs: dirs, tell: tell}
+	if s, err := stats.Read(dirs); err == nil && s.Memory.Events != nil {
+		o.told = s.Memory.Events.OOMKill // of others, in a shared cgroup
+	}
 	go func() {
 		for range w.Events() {
 			o.check()

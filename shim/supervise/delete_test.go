@@ -143,3 +143,48 @@ func TestWaitIsAnsweredThoughTheProcessIsDeletedMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// slowExec hands an exec's result over when it is told to.
+type slowExec struct {
+	*fake
+	asked  chan struct{}
+	answer chan error
+}
+
+func (s *slowExec) Exec(id string, spec *specs.Process, w Wiring) (Process, error) {
+	close(s.asked)
+	if err := <-s.answer; err != nil {
+		return nil, err
+	}
+	return s.fake.process(time.Hour), nil
+}
+
+// A created container may have execs; deleting it while one is being started
+// closed a channel twice.
+func TestDeleteWhileAnExecStarts(t *testing.T) {
+	for _, result := range []error{errors.New("no such container"), nil} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &slowExec{fake: &fake{rand: rand.New(rand.NewPCG(1, 1))}, asked: make(chan struct{}), answer: make(chan error)}
+			task := NewTask(Options{Bundle: t.TempDir(), Runtime: s, Publish: func(Event) {}, Warn: func(err error) { t.Error(err) }})
+			if _, err := task.Create(noStreams{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := task.AddExec("e", &specs.Process{}, noStreams{}); err != nil {
+				t.Fatal(err)
+			}
+			started := make(chan error)
+			go func() {
+				_, err := task.Start("e")
+				started <- err
+			}()
+			<-s.asked
+			if _, err := task.Delete(""); err != nil {
+				t.Fatal(err)
+			}
+			s.answer <- result
+			if err := <-started; err == nil {
+				t.Error("started in a container that is gone")
+			}
+		})
+	}
+}

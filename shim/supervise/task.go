@@ -148,11 +148,16 @@ func (t *Task) Start(id string) (int, error) {
 		_ = t.apply(id, NotBegun) // the first error counts
 		if id != "" {
 			p.streams.Close()
-			close(p.done)
+			p.end()
 		}
 		return 0, err
 	}
 	if id != "" {
+		if t.procs[id] != p { // its container was deleted meanwhile
+			_ = p.process.Signal(unix.SIGKILL) // gone with it, perhaps
+			go func() { _, _ = p.process.Wait() }()
+			return 0, fmt.Errorf("process %q: %w", id, ErrNotFound)
+		}
 		t.machine.execs[id].exit.Pid = p.process.Pid()
 		go t.await(p)
 	}
@@ -258,10 +263,15 @@ func (t *Task) forget(id string) {
 	p.streams.Begun()
 	p.streams.Close()
 	delete(t.procs, id)
+	p.end() // if it was never started, nobody is to wait for it
+}
+
+// end lets go of those who wait for the process; t.mu is held.
+func (p *proc) end() {
 	select {
 	case <-p.done:
 	default:
-		close(p.done) // it was never started, and nobody is to wait for it
+		close(p.done)
 	}
 }
 
@@ -410,7 +420,7 @@ func (t *Task) perform(effects []Effect) {
 		kind := [...]Kind{TellCreate: Create, TellStart: Start, TellExit: Ends, TellDelete: Delete}[e.Action]
 		t.publish(Event{Kind: kind, Exec: e.ID, Exit: e.Exit})
 		if p := t.procs[e.ID]; e.Action == TellExit && p != nil {
-			close(p.done)
+			p.end()
 		}
 	}
 }

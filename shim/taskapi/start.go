@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -147,7 +148,7 @@ func spawn(i *Invocation, r *request, listener *os.File) error {
 	// Not os/exec, which first starts a process to see whether pidfds work. One
 	// thread of Go code is enough, and each has memory of its own.
 	attr := &syscall.ProcAttr{
-		Env:   append(os.Environ(), "GOMAXPROCS=1", "TTRPC_ADDRESS="+r.ttrpc),
+		Env:   shimEnv(os.Environ(), r.ttrpc),
 		Files: []uintptr{0, 1, 2, listener.Fd()},
 		Sys:   &syscall.SysProcAttr{Setpgid: true},
 	}
@@ -183,6 +184,15 @@ func spawn(i *Invocation, r *request, listener *os.File) error {
 		}
 	}
 	return nil
+}
+
+// shimEnv is the caller's environment with our own variables, each once: the
+// first counts.
+func shimEnv(env []string, ttrpc string) []string {
+	env = slices.DeleteFunc(env, func(e string) bool {
+		return strings.HasPrefix(e, "GOMAXPROCS=") || strings.HasPrefix(e, "TTRPC_ADDRESS=")
+	})
+	return append(env, "GOMAXPROCS=1", "TTRPC_ADDRESS="+ttrpc)
 }
 
 // startNull starts a program with /dev/null for its first three files.

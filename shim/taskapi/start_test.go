@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -158,5 +159,14 @@ func TestMountsOfContainerd(t *testing.T) {
 	}
 	if _, err := parseMount("/b/rootfs", &types.Mount{Type: "bind", Target: "../../etc"}); !errors.Is(err, errInvalid) {
 		t.Errorf("a target outside: %v", err)
+	}
+}
+
+// The first one counts, so each may be there once.
+func TestShimEnv(t *testing.T) {
+	got := shimEnv([]string{"GOMAXPROCS=2", "PATH=/bin", "TTRPC_ADDRESS=/old"}, "/new")
+	want := []string{"PATH=/bin", "GOMAXPROCS=1", "TTRPC_ADDRESS=/new"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
