@@ -65,7 +65,7 @@ func (o Options) parameters(name func(path string) string) []parameter {
 	return list
 }
 
-// legacy is the option string of mount(2), for Linux before 6.5, which has no
+// legacy is the option string of mount(2), for Linux before 6.8, which has no
 // lowerdir+.
 func legacy(list []parameter) string {
 	var lowers, rest []string
@@ -84,7 +84,7 @@ func (o Options) check() error {
 	case len(o.Lowers) == 0:
 		return errors.New("overlay: no layers")
 	case len(o.Lowers) > MaxLowers:
-		return fmt.Errorf("overlay: %d layers, and the kernel takes %d (hint: --mode copy)", len(o.Lowers), MaxLowers)
+		return &unusableError{fmt.Errorf("overlay: %d layers, and the kernel takes %d (hint: --mode copy)", len(o.Lowers), MaxLowers)}
 	case (o.Upper == "") != (o.Work == ""):
 		return errors.New("overlay: an upper directory needs a work directory")
 	}
@@ -121,15 +121,24 @@ func Mount(o Options, target string) error {
 		return fmt.Errorf("overlay: %s: %w", target, err)
 	}
 	defer unix.Close(at)
-	err = mount(list, at)
-	var missing *parameterError
-	if errors.As(err, &missing) && missing.key == "lowerdir+" && errors.Is(err, unix.EINVAL) {
-		err = mountLegacy(list, at)
-	}
-	if err != nil {
+	if err := either(list, at, mount); err != nil {
 		return unusable(fmt.Errorf("overlay: %s: %w%s", target, err, hint(err)))
 	}
 	return nil
+}
+
+// either tries modern, and mount(2) if that may be too new for the kernel: what
+// does not know lowerdir+ says EINVAL for it, or only when the file system is
+// made. The first error counts if this is not it.
+func either(list []parameter, at int, modern func([]parameter, int) error) error {
+	err := modern(list, at)
+	if !errors.Is(err, unix.EINVAL) {
+		return err
+	}
+	if legacyErr := mountLegacy(list, at); legacyErr == nil || errors.Is(legacyErr, unix.E2BIG) {
+		return legacyErr
+	}
+	return err
 }
 
 // ErrUnusable says that overlayfs does not work here, or not for us: another way
@@ -138,7 +147,7 @@ var ErrUnusable = errors.New("overlayfs cannot be used here")
 
 // unusable marks errors that say so.
 func unusable(err error) error {
-	for _, no := range []unix.Errno{unix.ENODEV, unix.EPERM, unix.EINVAL} {
+	for _, no := range []unix.Errno{unix.ENODEV, unix.EPERM, unix.EINVAL, unix.E2BIG} {
 		if errors.Is(err, no) {
 			return &unusableError{err}
 		}
@@ -150,15 +159,6 @@ type unusableError struct{ error }
 
 func (e *unusableError) Unwrap() error        { return e.error }
 func (e *unusableError) Is(target error) bool { return target == ErrUnusable }
-
-// parameterError is fsconfig's, for a parameter.
-type parameterError struct {
-	key string
-	err error
-}
-
-func (e *parameterError) Error() string { return "fsconfig " + e.key + ": " + e.err.Error() }
-func (e *parameterError) Unwrap() error { return e.err }
 
 func mount(list []parameter, at int) error {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
@@ -173,7 +173,7 @@ func mount(list []parameter, at int) error {
 			err = unix.FsconfigSetString(fs, p.key, p.value)
 		}
 		if err != nil {
-			return &parameterError{p.key, err}
+			return fmt.Errorf("fsconfig %s: %w", p.key, err)
 		}
 	}
 	if err := unix.FsconfigCreate(fs); err != nil {
@@ -205,7 +205,7 @@ func messages(fs int) string {
 func mountLegacy(list []parameter, at int) error {
 	data := legacy(list)
 	if len(data) >= os.Getpagesize() {
-		return fmt.Errorf("too many layers for this kernel: it needs Linux 6.5, or --mode copy: %w", unix.E2BIG)
+		return fmt.Errorf("too many layers for this kernel: it needs Linux 6.8, or --mode copy: %w", unix.E2BIG)
 	}
 	return os.NewSyscallError("mount", unix.Mount("overlay", "/proc/self/fd/"+strconv.Itoa(at), "overlay", 0, data))
 }
@@ -225,7 +225,13 @@ func hint(err error) string {
 // Unmount removes the topmost mount at target. What is busy goes as soon as
 // nobody uses it. That there is none is no error.
 func Unmount(target string) error {
-	err := unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+	// umount2 asks for permission before it looks.
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, target, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT, 0, &st)
+	if err == nil && st.Attributes_mask&unix.STATX_ATTR_MOUNT_ROOT != 0 && st.Attributes&unix.STATX_ATTR_MOUNT_ROOT == 0 {
+		return nil
+	}
+	err = unix.Unmount(target, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
 	if err == unix.EINVAL || err == unix.ENOENT {
 		return nil
 	}
