@@ -163,6 +163,11 @@ func (d *Document) check() error {
 		if err := CheckDescriptor(x); err != nil {
 			return err
 		}
+		if x.Platform != nil {
+			if err := checkPlatform(*x.Platform); err != nil {
+				return fmt.Errorf("%s: platform: %w", x.Digest, err)
+			}
+		}
 		if x.Data == nil {
 			continue
 		}
@@ -225,6 +230,9 @@ func ParseConfig(raw []byte) (*Config, error) {
 	}
 	if c.RootFS.Type != "layers" {
 		return nil, fmt.Errorf("image config: rootfs.type is %q, not \"layers\": %w", c.RootFS.Type, ErrNotImage)
+	}
+	if err := checkPlatform(c.Platform); err != nil {
+		return nil, fmt.Errorf("image config: %w", err)
 	}
 	for i, id := range c.RootFS.DiffIDs {
 		if err := CheckDescriptor(ocispec.Descriptor{Digest: id}); err != nil {

@@ -146,3 +146,16 @@ func level(variant string) (int, bool) {
 	}
 	return int(m*100 + n), true
 }
+
+// checkPlatform refuses fields that are no words: people see them on a terminal.
+func checkPlatform(p ocispec.Platform) error {
+	for _, field := range []struct{ name, value string }{{"os", p.OS}, {"architecture", p.Architecture}, {"variant", p.Variant}} {
+		for _, c := range []byte(field.value) {
+			word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-'
+			if !word {
+				return fmt.Errorf("%s %q is not a word", field.name, field.value)
+			}
+		}
+	}
+	return nil
+}

@@ -103,3 +103,16 @@ func TestSelect(t *testing.T) {
 		})
 	}
 }
+
+// Escape sequences in what list and error texts show.
+func TestPlatformsAreWords(t *testing.T) {
+	config := `{"os":"linux","architecture":"amd64","variant":"\u001b[2J","rootfs":{"type":"layers","diff_ids":[]}}`
+	if _, err := ParseConfig([]byte(config)); err == nil || !strings.Contains(err.Error(), "is not a word") {
+		t.Errorf("config: %v", err)
+	}
+	index := []byte(`{"schemaVersion":2,"manifests":[{"mediaType":"` + ocispec.MediaTypeImageManifest +
+		`","digest":"sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","size":2,"platform":{"os":"a b","architecture":"x"}}]}`)
+	if _, err := Parse(index, Describe(ocispec.MediaTypeImageIndex, index)); err == nil || !strings.Contains(err.Error(), "is not a word") {
+		t.Errorf("index: %v", err)
+	}
+}
