@@ -153,7 +153,14 @@ func (m *monitor) runExitCommand() int {
 	argv := append([]string{m.o.ExitCommand}, m.o.ExitArgs...)
 	// Not to adopt what it leaves behind.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
-	pid, err := forkExec(m.o.ExitCommand, argv, os.Environ())
+	// Nothing of it belongs into the caller's files, which passthrough has.
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	pid := 0
+	if err == nil {
+		defer null.Close()
+		fd := null.Fd()
+		pid, err = forkExec(m.o.ExitCommand, argv, os.Environ(), [3]uintptr{fd, fd, fd})
+	}
 	if err != nil {
 		m.log.write(options.LevelError, err.Error())
 		return failed

@@ -83,10 +83,10 @@ func execListener(argv []string) int {
 	return 1
 }
 
-// forkExec starts a program in a session of its own, with our standard files.
-func forkExec(path string, argv, env []string) (pid int, err error) {
+// forkExec starts a program in a session of its own, with these standard files.
+func forkExec(path string, argv, env []string, stdio [3]uintptr) (pid int, err error) {
 	pid, err = syscall.ForkExec(path, argv, &syscall.ProcAttr{
-		Env: env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Env: env, Files: stdio[:], Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return 0, fmt.Errorf("cannot start %s: %w", path, err)

@@ -141,7 +141,7 @@ func (p Program) fork(o options.Options, score string) (pid int, err error) {
 	}
 	// One thread of Go code is enough, and each has memory of its own.
 	env := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "GOMAXPROCS=") })
-	return forkExec(self, p.Argv, append(env, "GOMAXPROCS=1", stageVar+"="+score))
+	return forkExec(self, p.Argv, append(env, "GOMAXPROCS=1", stageVar+"="+score), [3]uintptr{0, 1, 2})
 }
 
 func writePID(path string, pid int) error {
