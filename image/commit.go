@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ import (
 
 	"berth/image/diff"
 	"berth/image/document"
+	"berth/image/overlay"
+	"berth/image/reference"
 	"berth/image/store"
 	"berth/internal/inroot"
 )
@@ -74,6 +77,11 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 	if err != nil {
 		return "", "", err
 	}
+	unmount, err := t.mounted(ctx, b)
+	if err != nil {
+		return "", "", err
+	}
+	defer unmount()
 	epoch, err := Epoch()
 	if err != nil {
 		return "", "", err
@@ -103,6 +111,24 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 	}
 	d, err := t.putImage(ctx, target, img, step)
 	return full, d, err
+}
+
+// mounted sees to it that a bundle's root file system is there: what is left out
+// of a layer is looked up in it.
+func (t *Tool) mounted(ctx context.Context, b store.Bundle) (unmount func(), err error) {
+	rootfs := filepath.Join(b.Path, rootfsName)
+	there, err := isMountPoint(rootfs)
+	if err != nil || there || b.Mode != ModeOverlay {
+		return func() {}, err
+	}
+	if err := t.Mount(ctx, b.Path); err != nil {
+		return nil, err
+	}
+	return func() {
+		if err := overlay.Unmount(rootfs); err != nil {
+			t.o.Warn(err.Error())
+		}
+	}, nil
 }
 
 // putLayer compresses a layer into the store.
@@ -210,12 +236,17 @@ func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.O
 	}
 	defer root.Close()
 	var left []string
-	for _, m := range spec.Mounts {
-		left = append(left, m.Destination)
+	volumes := make(map[string]bool)
+	for v := range img.config.Config.Volumes {
+		volumes[path.Join("/", v)] = true
+		left = append(left, v)
 	}
-	if !o.Volumes {
-		for v := range img.config.Config.Volumes {
-			left = append(left, v)
+	if o.Volumes {
+		left = nil
+	}
+	for _, m := range spec.Mounts {
+		if !volumes[m.Destination] { // those were decided on
+			left = append(left, m.Destination)
 		}
 	}
 	for _, p := range left {
@@ -228,11 +259,25 @@ func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.O
 
 // Edit changes the config of an image, which gets another name or keeps its own.
 func (t *Tool) Edit(ctx context.Context, from, as string, platform *ocispec.Platform, edits diff.Edits, noHistory bool) (string, digest.Digest, error) {
+	_, d, err := t.find(ctx, from)
+	if err != nil {
+		return "", "", err
+	}
+	if as == "" {
+		// A name that another image has must not be lost by the way.
+		ref, bad := reference.Parse(from)
+		switch {
+		case bad != nil || ref.Digest != "" || strings.HasPrefix(from, "sha256:"):
+			return "", "", fmt.Errorf("config %s: a digest is no name (hint: config %[1]s NAME)", from)
+		case document.IsIndex(d.MediaType):
+			return "", "", fmt.Errorf("config %s: it is an index of several platforms (hint: config %[1]s NAME, for one of them)", from)
+		}
+	}
 	full, err := asName(as, from)
 	if err != nil {
 		return "", "", err
 	}
-	img, err := t.load(ctx, from, platform)
+	img, err := t.loadDescriptor(from, d, platform)
 	if err != nil {
 		return "", "", err
 	}
@@ -240,8 +285,8 @@ func (t *Tool) Edit(ctx context.Context, from, as string, platform *ocispec.Plat
 	if err != nil {
 		return "", "", err
 	}
-	d, err := t.putImage(ctx, t.store.Image(full), img, diff.Step{
+	made, err := t.putImage(ctx, t.store.Image(full), img, diff.Step{
 		Edits: edits, Created: now(epoch), CreatedBy: "berth-image config", NoHistory: noHistory,
 	})
-	return full, d, err
+	return full, made, err
 }

@@ -15,6 +15,7 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,7 +110,8 @@ func name(s string) (string, error) {
 // find is an image of the store, by name or by digest.
 func (t *Tool) find(ctx context.Context, s string) (*store.Image, ocispec.Descriptor, error) {
 	var notThere error
-	if full, err := name(s); err == nil {
+	full, bad := name(s)
+	if bad == nil {
 		img := t.store.Image(full)
 		d, err := img.Resolve(ctx)
 		if err == nil {
@@ -118,15 +120,12 @@ func (t *Tool) find(ctx context.Context, s string) (*store.Image, ocispec.Descri
 		if !errors.Is(err, store.ErrNotExist) {
 			return nil, d, err
 		}
-		notThere = err
+		notThere = fmt.Errorf("%w (hint: berth-image pull %s; berth-image list shows what is there)", err, s)
 	}
 	img := t.store.Image(s)
 	d, err := img.Resolve(ctx)
 	if errors.Is(err, store.ErrNotExist) {
-		if notThere != nil {
-			err = notThere
-		}
-		err = fmt.Errorf("%w (hint: berth-image pull %s; berth-image list shows what is there)", err, s)
+		err = cmp.Or(notThere, bad) // neither a name nor a digest
 	}
 	return img, d, err
 }

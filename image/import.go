@@ -3,6 +3,7 @@
 package image
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ func (t *Tool) Import(ctx context.Context, from, as string, o ImportOptions) (st
 	}
 	defer source.Close()
 	if as == "" && l.Name == "" {
-		return "", "", fmt.Errorf("import %s: what is the image to be called?", from)
+		return "", "", fmt.Errorf("import %s: what is the image to be called? (hint: import %[1]s NAME)", from)
 	}
 	full, err := asName(as, l.Name)
 	if err != nil {
@@ -72,10 +73,7 @@ func (t *Tool) importTar(ctx context.Context, source *archive.Source, as string,
 	}
 	defer plain.Close()
 	target := t.store.Image(as)
-	d, diffID, err := t.putLayer(ctx, target, o.Compression, func(w io.Writer) error {
-		_, err := io.Copy(w, plain)
-		return err
-	})
+	d, diffID, err := t.putLayer(ctx, target, o.Compression, func(w io.Writer) error { return copyTar(w, plain) })
 	if err != nil {
 		return "", err
 	}
@@ -95,6 +93,22 @@ func (t *Tool) importTar(ctx context.Context, source *archive.Source, as string,
 	return t.putImage(ctx, target, base, diff.Step{
 		Layer: &d, DiffID: diffID, Edits: o.Edits, Created: now(epoch), CreatedBy: "berth-image import", Comment: o.Message,
 	})
+}
+
+// copyTar copies an archive byte by byte, and checks that it is complete.
+func copyTar(w io.Writer, r io.Reader) error {
+	copied := io.TeeReader(r, w)
+	entries := tar.NewReader(copied)
+	for {
+		_, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			_, err = io.Copy(io.Discard, copied) // what follows the end is in the digest
+			return err
+		}
+		if err != nil {
+			return fmt.Errorf("damaged archive: %w", err)
+		}
+	}
 }
 
 // scratch is an image of no layers.

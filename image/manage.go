@@ -20,7 +20,7 @@ import (
 type Summary struct {
 	Name     string        `json:"name"`
 	Digest   digest.Digest `json:"digest"`
-	Platform string        `json:"platform"` // "index" for several
+	Platform string        `json:"platform"` // "index" for several, "artifact" for none
 	Size     int64         `json:"size"`     // of the blobs, in bytes
 	Created  *time.Time    `json:"created,omitempty"`
 }
@@ -40,6 +40,8 @@ func (t *Tool) List() ([]Summary, error) {
 			s.Platform, s.Size = "index", n.Descriptor.Size
 		} else if img, err := t.loadDescriptor(n.Name, n.Descriptor, nil); err == nil {
 			s.describe(img)
+		} else if errors.Is(err, document.ErrNotImage) {
+			s.Platform = "artifact"
 		} else {
 			bad = errors.Join(bad, err)
 		}

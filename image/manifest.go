@@ -33,7 +33,7 @@ func (t *Tool) loadDescriptor(s string, d ocispec.Descriptor, platform *ocispec.
 		want = *platform
 	}
 	const maxDepth = 4 // of indexes within indexes
-	for range maxDepth {
+	for depth := range maxDepth {
 		raw, err := t.store.Document(d)
 		if err != nil {
 			return nil, fmt.Errorf("image %s: %w", s, err)
@@ -43,13 +43,26 @@ func (t *Tool) loadDescriptor(s string, d ocispec.Descriptor, platform *ocispec.
 			return nil, fmt.Errorf("image %s: %w", s, err)
 		}
 		if doc.Manifest != nil {
-			return t.loadConfig(s, doc)
+			img, err := t.loadConfig(s, doc)
+			if err == nil && depth == 0 && platform != nil { // an index was asked by Select
+				err = img.runsOn(s, want)
+			}
+			return img, err
 		}
 		if d, err = document.Select(doc.Index, want); err != nil {
 			return nil, fmt.Errorf("image %s: %w", s, err)
 		}
 	}
 	return nil, fmt.Errorf("image %s: indexes within indexes within indexes", s)
+}
+
+// runsOn says whether the image is for a platform that somebody asked for.
+func (l *loaded) runsOn(s string, want ocispec.Platform) error {
+	if have := l.config.Platform; document.Rank(have, want) < 0 {
+		return fmt.Errorf("image %s: %w %s: it is for %s only (hint: --platform)", s, document.ErrNoPlatform,
+			document.FormatPlatform(want), document.FormatPlatform(have))
+	}
+	return nil
 }
 
 func (t *Tool) loadConfig(s string, doc *document.Document) (*loaded, error) {

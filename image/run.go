@@ -5,18 +5,21 @@ package image
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"berth/image/bundle"
-	"berth/image/overlay"
+	"berth/image/network"
 	"berth/image/store"
 )
 
@@ -30,9 +33,9 @@ type RunOptions struct {
 	// Runtime is the OCI runtime and RuntimeArgs its global flags.
 	Runtime     string
 	RuntimeArgs []string
-	// Connect gives the container a network, and takes it away; nil leaves it as
-	// Unpack.Config.Net says. path is what to join.
-	Connect func(ctx context.Context, id string) (path string, disconnect func(), err error)
+	// Network is for a network by CNI plugins, with Unpack.Config.Net as its name;
+	// see chooseNetwork for what else that may be.
+	Network network.Options
 	Stdio   [3]*os.File
 }
 
@@ -40,9 +43,22 @@ type RunOptions struct {
 // its upper directory on a real file system.
 const runDir = "run"
 
+// runRecord is a file in the bundle of a Run: what ends the container after Run
+// was killed.
+const runRecord = "run.json"
+
+// supervision is what is in that file.
+type supervision struct {
+	ID          string   `json:"id"`
+	Runtime     string   `json:"runtime"`
+	RuntimeArgs []string `json:"runtimeArgs,omitempty"`
+}
+
 // Run makes a bundle of an image, runs it in the foreground, removes it, and
-// returns the exit status of the container. It closes the tool.
-func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (int, error) {
+// returns the exit status of the container. It closes the tool. If it is killed,
+// the container gets SIGTERM, and GC or the next Run with the ID ends and removes
+// it.
+func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, err error) {
 	if err := t.present(ctx, name, o); err != nil {
 		return 1, err
 	}
@@ -54,39 +70,96 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (int, error) 
 		return 1, err
 	}
 	dir := filepath.Join(runs, o.ID)
+	if filepath.Dir(dir) != runs || strings.HasPrefix(o.ID, ".") {
+		return 1, fmt.Errorf("name %q: want no slash in it and no dot before it", o.ID)
+	}
+	if err := clearRun(dir); err != nil {
+		return 1, err
+	}
 	if err := t.Volumes(&o.Unpack); err != nil {
 		return 1, err
 	}
-	if o.Connect != nil {
-		path, disconnect, err := o.Connect(ctx, o.ID)
-		if err != nil {
-			return 1, err
-		}
-		defer disconnect()
-		o.Unpack.Config.Net = path
-	}
-	o.Unpack.Volatile, o.Unpack.NoManifest = true, true
-	if err := t.Unpack(ctx, name, dir, o.Unpack); err != nil {
-		return 1, err
-	}
-	alive, err := os.Open(dir)
+	disconnect, err := t.connect(ctx, &o)
 	if err != nil {
 		return 1, err
 	}
-	defer alive.Close()
-	// As long as we have this, GC leaves the bundle alone.
-	if err := unix.Flock(int(alive.Fd()), unix.LOCK_SH); err != nil {
-		return 1, fmt.Errorf("flock %s: %w", dir, err)
+	defer func() { err = errors.Join(err, disconnect()) }()
+	record, err := json.Marshal(o.supervision())
+	if err != nil {
+		return 1, err
 	}
+	o.Unpack.Volatile, o.Unpack.NoManifest = true, true
+	o.Unpack.files = map[string][]byte{runRecord: record}
+	w, err := t.unpack(ctx, name, dir, o.Unpack)
+	if err != nil {
+		return 1, err
+	}
+	defer w.close()                   // as long as the bundle is locked, GC leaves it alone
 	if err := t.Close(); err != nil { // others may collect garbage meanwhile
 		return 1, err
 	}
-	status, err := o.execute(dir)
+	status, err = o.execute(dir)
+	if err != nil {
+		err = errors.Join(err, o.supervision().end())
+	}
 	again, openErr := Open(t.o)
 	if openErr != nil {
 		return status, errors.Join(err, openErr)
 	}
-	return status, errors.Join(err, again.removeRun(dir), again.Close())
+	removed := removeBundle(dir)
+	if removed == nil {
+		removed = again.store.UnpinBundle(dir)
+	}
+	return status, errors.Join(err, removed, again.Close())
+}
+
+func (o *RunOptions) supervision() supervision {
+	return supervision{o.ID, o.Runtime, o.RuntimeArgs}
+}
+
+// end removes the container, also a running one; that there is none is fine.
+func (s supervision) end() error {
+	args := append(append([]string{}, s.RuntimeArgs...), "delete", "--force", s.ID)
+	out, err := exec.Command(s.Runtime, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("cannot end container %s: %s delete: %w: %.200q", s.ID, s.Runtime, err, out)
+	}
+	return nil
+}
+
+// clearRun removes what a killed Run with the same ID has left.
+func clearRun(dir string) error {
+	lock, err := lockDirectory(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return fmt.Errorf("name %q: another container has it", filepath.Base(dir))
+	case err != nil:
+		return err
+	}
+	defer lock.Close() // read only
+	return endRun(dir)
+}
+
+// endRun ends the container of a killed Run and removes its bundle, which the
+// caller has locked.
+func endRun(dir string) error {
+	data, err := os.ReadFile(filepath.Join(dir, runRecord))
+	if errors.Is(err, os.ErrNotExist) {
+		return removeBundle(dir) // it never had a container
+	}
+	if err != nil {
+		return err
+	}
+	var s supervision
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, runRecord), err)
+	}
+	if err := s.end(); err != nil {
+		return err
+	}
+	return removeBundle(dir)
 }
 
 // present pulls the image if it has to be.
@@ -134,6 +207,10 @@ func (o RunOptions) execute(dir string) (int, error) {
 	// A terminal sends its signals to the runtime as well as to us.
 	signal.Notify(signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
 	defer signal.Stop(signals)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM}
+	// That signal comes when the thread that started the runtime ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	if err := cmd.Start(); err != nil {
 		return 1, fmt.Errorf("runtime: %w", err)
 	}
@@ -153,44 +230,4 @@ func (o RunOptions) execute(dir string) (int, error) {
 		return 1, fmt.Errorf("runtime: %w", err)
 	}
 	return 0, err
-}
-
-// removeRun removes a bundle that nobody runs.
-func (t *Tool) removeRun(dir string) error {
-	err := overlay.Unmount(filepath.Join(dir, rootfsName))
-	if err == nil {
-		err = removeTree(dir)
-	}
-	if err == nil {
-		err = t.store.UnpinBundle(dir)
-	}
-	return err
-}
-
-// sweepRuns removes what killed Runs have left.
-func (t *Tool) sweepRuns() {
-	dirs, err := filepath.Glob(escapeGlob(filepath.Join(t.store.Path(), runDir)) + "/*")
-	if err != nil {
-		return
-	}
-	for _, dir := range dirs {
-		f, err := os.Open(dir)
-		if err != nil {
-			continue
-		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			if err := t.removeRun(dir); err != nil {
-				t.o.Warn(err.Error())
-			}
-		}
-		_ = f.Close() // read only
-	}
-}
-
-// GC removes what nothing uses.
-func (t *Tool) GC(ctx context.Context, o store.GCOptions) (store.Report, error) {
-	if !o.DryRun {
-		t.sweepRuns()
-	}
-	return t.store.GC(ctx, o)
 }

@@ -54,24 +54,36 @@ type UnpackOptions struct {
 	Volatile bool
 	// NoManifest leaves out what Commit of a copy compares with.
 	NoManifest bool
+	// Paranoid notes the sums of all files of a copy, for a paranoid Commit.
+	Paranoid bool
 	// Volumes are named ones that the config's mounts need.
 	Volumes []string
+	files   map[string][]byte // of ours, in the bundle
 }
 
 // Unpack makes a bundle at dir, which must not exist or be empty.
 func (t *Tool) Unpack(ctx context.Context, name, dir string, o UnpackOptions) error {
-	img, err := t.load(ctx, name, o.Platform)
+	w, err := t.unpack(ctx, name, dir, o)
 	if err != nil {
 		return err
 	}
+	w.close()
+	return nil
+}
+
+// unpack is Unpack; the bundle stays locked until its workplace is closed.
+func (t *Tool) unpack(ctx context.Context, name, dir string, o UnpackOptions) (*workplace, error) {
+	img, err := t.load(ctx, name, o.Platform)
+	if err != nil {
+		return nil, err
+	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return err
+		return nil, err
 	}
 	w, err := newWorkplace(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer w.close()
 	mode := o.Mode
 	if mode == ModeAuto {
 		mode = ModeOverlay
@@ -79,17 +91,21 @@ func (t *Tool) Unpack(ctx context.Context, name, dir string, o UnpackOptions) er
 	err = t.fill(ctx, w, name, mode, img, o)
 	if err != nil && o.Mode == ModeAuto && cannotOverlay(err) {
 		t.o.Warn("overlay does not work here, so the bundle gets files of its own: " + err.Error())
-		if err = w.again(); err == nil {
-			err = t.fill(ctx, w, name, ModeCopy, img, o)
-		}
+		w.close()
+		err = t.fill(ctx, w, name, ModeCopy, img, o)
 	}
 	if err == nil {
 		err = w.publish()
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("unpack %s to %s: %w", name, dir, err), t.store.UnpinBundle(dir))
+		w.close()
+		err = fmt.Errorf("unpack %s to %s: %w", name, dir, err)
+		if vacant(dir) == nil { // else another process was faster, and the record is its
+			err = errors.Join(err, t.store.UnpinBundle(dir))
+		}
+		return nil, err
 	}
-	return nil
+	return w, nil
 }
 
 // cannotOverlay says that another mode may work.
@@ -103,10 +119,13 @@ func (t *Tool) fill(ctx context.Context, w *workplace, name, mode string, img *l
 	if mode == ModeOverlay {
 		b.Form, b.ChainIDs = overlayForm, document.ChainIDs(img.config.RootFS.DiffIDs)
 	}
-	if err := t.store.PinBundle(b); err != nil { // before there is anything of it
+	err := t.store.PinBundle(b) // before there is anything of it
+	if err == nil {
+		err = w.make()
+	}
+	if err != nil {
 		return err
 	}
-	var err error
 	switch mode {
 	case ModeOverlay:
 		err = t.fillOverlay(ctx, w, img, o)
@@ -114,6 +133,9 @@ func (t *Tool) fill(ctx context.Context, w *workplace, name, mode string, img *l
 		err = t.fillCopy(ctx, w, img, o)
 	default:
 		err = fmt.Errorf("mode %q: there are overlay and copy", mode)
+	}
+	for name, data := range o.files {
+		err = errors.Join(err, atomicfile.Write(w.path(name), data, 0o600))
 	}
 	if err != nil {
 		return err
@@ -163,7 +185,9 @@ func (t *Tool) fillCopy(ctx context.Context, w *workplace, img *loaded, o Unpack
 		return err
 	}
 	defer top.Close()
-	return diff.SaveManifest(top, manifestName, diff.Walk(dir, t.diffOptions(o.Config)))
+	do := t.diffOptions(o.Config)
+	do.Paranoid = o.Paranoid
+	return diff.SaveManifest(top, manifestName, diff.Walk(dir, do))
 }
 
 func (t *Tool) layerOptions(form layer.Form, o UnpackOptions) layer.Options {
@@ -182,6 +206,9 @@ func (t *Tool) apply(ctx context.Context, dir *os.File, d ocispec.Descriptor, di
 	if err == nil {
 		defer blob.Close()
 		_, err = layer.Confined(ctx, dir, blob, d, diffID, o)
+		if errors.Is(err, layer.ErrDigest) || errors.Is(err, layer.ErrArchive) {
+			err = fmt.Errorf("%w (hint: if berth-image verify finds it damaged, verify --repair and pull it again)", err)
+		}
 	}
 	step.State, step.Done = progress.Finished, d.Size
 	if err != nil {
@@ -195,6 +222,11 @@ func (t *Tool) apply(ctx context.Context, dir *os.File, d ocispec.Descriptor, di
 func (t *Tool) fillOverlay(ctx context.Context, w *workplace, img *loaded, o UnpackOptions) error {
 	if len(o.Config.UIDMaps) > 0 || o.Config.Rootless {
 		return fmt.Errorf("with a user namespace the files need owners of their own (hint: --mode copy): %w", overlay.ErrUnusable)
+	}
+	for _, dir := range []string{t.store.Path(), w.temp} {
+		if err := overlay.Check(dir); err != nil {
+			return err
+		}
 	}
 	lowers, err := t.layers(ctx, img, o)
 	if err != nil {
@@ -250,18 +282,6 @@ func (t *Tool) layers(ctx context.Context, img *loaded, o UnpackOptions) ([]stri
 	return paths, nil
 }
 
-// copyAttributes gives a directory the mode and owner of another.
-func copyAttributes(from string, to *os.File) error {
-	var st unix.Stat_t
-	if err := unix.Stat(from, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", from, err)
-	}
-	if err := to.Chown(int(st.Uid), int(st.Gid)); err != nil {
-		return err
-	}
-	return os.NewSyscallError("fchmod", unix.Fchmod(int(to.Fd()), st.Mode&0o7777))
-}
-
 // Mount mounts the root file system of an overlay bundle again, after the
 // machine was started or Unmount.
 func (t *Tool) Mount(ctx context.Context, dir string) error {
@@ -299,13 +319,20 @@ func (t *Tool) Unmount(dir string, remove bool) error {
 	if err != nil {
 		return err
 	}
-	if err := overlay.Unmount(filepath.Join(b.Path, rootfsName)); err != nil {
-		return err
-	}
 	if !remove {
-		return nil
+		return overlay.Unmount(filepath.Join(b.Path, rootfsName))
 	}
-	if err := removeTree(b.Path); err != nil {
+	lock, err := lockDirectory(b.Path)
+	switch {
+	case err == nil:
+		defer lock.Close() // read only
+		err = removeBundle(b.Path)
+	case errors.Is(err, os.ErrNotExist):
+		err = nil // removed by hand
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = fmt.Errorf("%s: %w: another process works on it", dir, store.ErrInUse)
+	}
+	if err != nil {
 		return err
 	}
 	return t.store.UnpinBundle(b.Path)

@@ -27,39 +27,74 @@ type workplace struct {
 	lock  *os.File // of temp, flock'ed: its owner is alive
 }
 
-// newWorkplace refuses a place that is taken.
+// newWorkplace refuses a place that is taken. The caller makes the directory with
+// make, when there is a record of the bundle: from then on GC finds what is left
+// of it.
 func newWorkplace(final string) (*workplace, error) {
-	names, err := os.ReadDir(final)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-	case err != nil:
+	if err := vacant(final); err != nil {
 		return nil, err
-	case len(names) > 0:
-		return nil, fmt.Errorf("%s is there already and not empty", final)
 	}
-	w := &workplace{final: final}
-	w.removeLeftovers()
-	return w, w.make()
+	if removeLeftovers(final) {
+		return nil, fmt.Errorf("another process is making %s", final)
+	}
+	return &workplace{final: final}, nil
 }
 
-// prefix is that of all workplaces of one bundle.
-func (w *workplace) prefix() string { return "." + filepath.Base(w.final) + ".berth-" }
+// vacant is nil if there is nothing at a place, or an empty directory.
+func vacant(place string) error {
+	names, err := os.ReadDir(place)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil && len(names) > 0 {
+		return fmt.Errorf("%s is there already and not empty", place)
+	}
+	return err
+}
 
-func (w *workplace) removeLeftovers() {
-	left, err := filepath.Glob(escapeGlob(filepath.Join(filepath.Dir(w.final), w.prefix())) + "*")
+// workplacePrefix is how the names of all workplaces of a bundle begin.
+func workplacePrefix(final string) string { return "." + filepath.Base(final) + ".berth-" }
+
+// removeLeftovers removes the workplaces of a bundle that have no owner any more,
+// and says whether there is one that has.
+func removeLeftovers(final string) (busy bool) {
+	left, err := filepath.Glob(escapeGlob(filepath.Join(filepath.Dir(final), workplacePrefix(final))) + "*")
 	if err != nil {
-		return // escapeGlob leaves nothing that could be wrong
+		return false // escapeGlob leaves nothing that could be wrong
 	}
 	for _, dir := range left {
-		f, err := os.OpenFile(dir, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			continue // somebody else removes it
+		f, err := lockDirectory(dir)
+		if err != nil { // somebody else's
+			busy = busy || errors.Is(err, unix.EWOULDBLOCK)
+			continue
 		}
-		if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
-			_ = discard(dir) // the next one tries again
-		}
-		_ = f.Close() // read only
+		_ = discard(dir) // the next one tries again
+		_ = f.Close()    // read only
 	}
+	return busy
+}
+
+// lockDirectory opens a directory of ours and locks it, which fails with
+// EWOULDBLOCK as long as another process does something with it. Nobody else can
+// put something into its place then, unless the directory that it is in is
+// somebody else's. Close unlocks it.
+func lockDirectory(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(int(f.Fd()), &st); err == nil && int(st.Uid) != os.Geteuid() {
+		err = unix.EPERM
+	}
+	if err == nil {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
+		_ = f.Close() // read only
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
 }
 
 func escapeGlob(s string) string {
@@ -68,24 +103,15 @@ func escapeGlob(s string) string {
 
 // make makes the directory, for us alone until it is published.
 func (w *workplace) make() error {
-	temp, err := os.MkdirTemp(filepath.Dir(w.final), w.prefix()) // 0700
+	temp, err := os.MkdirTemp(filepath.Dir(w.final), workplacePrefix(w.final)) // 0700
 	if err != nil {
 		return err
 	}
-	w.temp = temp
-	if w.lock, err = os.Open(temp); err != nil {
+	if w.lock, err = lockDirectory(temp); err != nil {
 		return errors.Join(err, os.Remove(temp))
 	}
-	if err := unix.Flock(int(w.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fmt.Errorf("flock %s: %w", temp, err)
-	}
+	w.temp = temp
 	return nil
-}
-
-// again begins anew.
-func (w *workplace) again() error {
-	w.close()
-	return w.make()
 }
 
 func (w *workplace) path(name string) string { return filepath.Join(w.temp, name) }
@@ -104,6 +130,7 @@ func (w *workplace) mkdir(name string, mode uint32) (*os.File, error) {
 }
 
 // publish gives the bundle its name, in the place of an empty directory at most.
+// It is locked until close.
 func (w *workplace) publish() error {
 	if err := unix.Rename(w.temp, w.final); err != nil {
 		return fmt.Errorf("rename %s to %s: %w", w.temp, w.final, err)
@@ -112,7 +139,7 @@ func (w *workplace) publish() error {
 	return nil
 }
 
-// close removes what was not published.
+// close removes what was not published, and unlocks what was.
 func (w *workplace) close() {
 	if w.temp != "" {
 		_ = discard(w.temp) // the next one tries again
@@ -124,12 +151,28 @@ func (w *workplace) close() {
 	}
 }
 
-// discard removes a bundle, mounted or not.
+// discard removes a workplace, mounted or not.
 func discard(dir string) error {
 	if err := overlay.Unmount(filepath.Join(dir, rootfsName)); err != nil {
 		return err
 	}
 	return removeTree(dir)
+}
+
+// removeBundle removes a bundle that the caller has locked. It loses its name
+// first, so that nobody sees a part of it.
+func removeBundle(dir string) error {
+	if err := overlay.Unmount(filepath.Join(dir, rootfsName)); err != nil {
+		return err
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), workplacePrefix(dir))
+	if err != nil {
+		return err
+	}
+	if err := unix.Rename(dir, temp); err != nil { // in the place of an empty directory
+		return errors.Join(fmt.Errorf("rename %s to %s: %w", dir, temp, err), os.Remove(temp))
+	}
+	return removeTree(temp)
 }
 
 // removeTree removes a directory with all that is below it, and no mounts.

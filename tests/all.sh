@@ -6,7 +6,7 @@
 # counts tests. `make test` calls it, when everything that it needs is there.
 #
 #   tests/all.sh             everything
-#   tests/all.sh unit bats   some steps: lint unit system bats shim
+#   tests/all.sh unit bats   some steps: lint unit system bats shim image
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tags=netgo,osusergo,urfave_cli_no_template,no_grpc
@@ -61,6 +61,15 @@ shim() {
 	integration/run.sh integration/shim | tee -a "$work/bats"
 }
 
+# berth-image against other tools, and a registry that is the suite's own.
+image() {
+	if ((EUID != 0)); then
+		echo "needs root: run make test as root for the image suite"
+		return 0
+	fi
+	integration/run.sh -j 2 integration/image | tee -a "$work/bats"
+}
+
 # Each verdict of a bats run is "== NAME: N cases, P passed, S skipped, F failed, T s".
 count_bats() {
 	[[ ! -e $work/bats ]] || sed -nE \
@@ -86,7 +95,7 @@ step() {
 	echo "=== $1: $verdict, $((SECONDS - started)) s"
 }
 
-(($#)) || set -- lint unit system bats shim
+(($#)) || set -- lint unit system bats shim image
 CGO_ENABLED=0 go build -o "$work/report" ./tests/report
 for name; do step "$name"; done
 count_bats

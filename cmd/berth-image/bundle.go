@@ -16,6 +16,7 @@ import (
 
 	"berth/image"
 	"berth/image/bundle"
+	"berth/image/network"
 )
 
 // bundleFlags are what unpack and run may say of the container.
@@ -31,7 +32,7 @@ func bundleFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "mount", Usage: "`type=bind|volume|tmpfs,source=…,destination=…[,…]`"},
 		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "`HOST|NAME:DESTINATION[:OPTIONS]`"},
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "`DESTINATION[:OPTIONS]`"},
-		&cli.StringFlag{Name: "net", Usage: "`host|none|PATH` of a network namespace"},
+		&cli.StringFlag{Name: "net", Usage: "`host|none|PATH` of a network namespace; run also has bridge (default with -p) and the NAME of a CNI network"},
 		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "`SIZE`, such as 512m"},
 		&cli.FloatFlag{Name: "cpus", Usage: "`NUMBER` of processors"},
 		&cli.Int64Flag{Name: "pids", Usage: "`NUMBER` of tasks"},
@@ -181,7 +182,8 @@ func unpackCommand() *cli.Command {
 		Name: "unpack", Usage: "make a bundle of an image of the store", ArgsUsage: "IMAGE DIR",
 		Flags: append(bundleFlags(),
 			&cli.StringFlag{Name: "cmd", Usage: "`COMMAND` in the place of the image's, a JSON list or words"},
-			&cli.BoolFlag{Name: "no-manifest", Usage: "mode copy: do not note how files were, which commit needs"}),
+			&cli.BoolFlag{Name: "no-manifest", Usage: "mode copy: do not note how files were, which commit needs"},
+			&cli.BoolFlag{Name: "paranoid", Usage: "mode copy: read all files and note their sums, for commit --paranoid"}),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 2, 2)
 			if err != nil {
@@ -195,7 +197,7 @@ func unpackCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			o.NoManifest = c.Bool("no-manifest")
+			o.NoManifest, o.Paranoid = c.Bool("no-manifest"), c.Bool("paranoid")
 			return with(c, func(t *image.Tool) error {
 				if err := t.Volumes(&o); err != nil {
 					return err
@@ -272,6 +274,11 @@ func runCommand() *cli.Command {
 		Name: "run", Usage: "run a container of an image, and remove it", ArgsUsage: "IMAGE [COMMAND...]",
 		Flags: append(bundleFlags(),
 			&cli.StringFlag{Name: "name", Usage: "the container's `ID`"},
+			&cli.StringSliceFlag{Name: "publish", Aliases: []string{"p"}, Usage: "`[[IP:]HOST:]CONTAINER[/udp]`: the host serves a port of the container"},
+			&cli.StringSliceFlag{Name: "dns", Usage: "`ADDRESS` of a name server"},
+			&cli.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN`"},
+			&cli.StringFlag{Name: "cni-path", Sources: cli.EnvVars("CNI_PATH"), Usage: "`DIR[:DIR…]` of CNI plugins"},
+			&cli.StringFlag{Name: "cni-config", Sources: cli.EnvVars("NETCONFPATH"), Value: network.DefaultConfDir, Usage: "`DIR` of CNI networks"},
 			&cli.StringFlag{Name: "pull", Value: "missing", Usage: "`missing|always|never`"},
 			&cli.StringFlag{Name: "runtime", Usage: "`PROGRAM` (default: berth beside this program, or in $PATH)"},
 			&cli.StringSliceFlag{Name: "runtime-arg", Usage: "global `FLAG` of the runtime"}),
@@ -288,6 +295,9 @@ func runCommand() *cli.Command {
 			if o.Unpack, err = bundleOptions(c, a[1:]); err != nil {
 				return err
 			}
+			if o.Network, err = networkOptions(c); err != nil {
+				return err
+			}
 			if o.Runtime, err = runtimePath(c.String("runtime")); err != nil {
 				return err
 			}
@@ -300,6 +310,25 @@ func runCommand() *cli.Command {
 			})
 		},
 	}
+}
+
+// networkOptions are what run may say of a network by CNI plugins, but its name.
+func networkOptions(c *cli.Command) (network.Options, error) {
+	o := network.Options{
+		ConfDir: c.String("cni-config"),
+		DNS:     network.DNS{Servers: c.StringSlice("dns"), Search: c.StringSlice("dns-search")},
+	}
+	if dirs := c.String("cni-path"); dirs != "" {
+		o.PluginDirs = filepath.SplitList(dirs)
+	}
+	for _, s := range c.StringSlice("publish") {
+		p, err := network.ParsePort(s)
+		if err != nil {
+			return o, fmt.Errorf("--publish: %w", err)
+		}
+		o.Publish = append(o.Publish, p)
+	}
+	return o, nil
 }
 
 // runtimePath is the berth that was installed with us, if nobody names another.

@@ -48,6 +48,7 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 func run(argv []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second one ends us at once
 	err := command().Run(ctx, argv)
 	var status exitStatus
 	switch {
@@ -63,7 +64,7 @@ func run(argv []string) int {
 }
 
 func command() *cli.Command {
-	return &cli.Command{
+	root := &cli.Command{
 		Name:    "berth-image",
 		Usage:   "turn layered images into bundles, and back",
 		Version: version + " (commit " + commit + ")",
@@ -85,6 +86,10 @@ func command() *cli.Command {
 			return cli.ShowRootCommandHelp(c)
 		},
 	}
+	for _, c := range root.Commands {
+		c.OnUsageError, c.DisableSliceFlagSeparator = usageError, true // a verb does not inherit them
+	}
+	return root
 }
 
 func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {

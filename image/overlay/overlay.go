@@ -160,6 +160,19 @@ type unusableError struct{ error }
 func (e *unusableError) Unwrap() error        { return e.error }
 func (e *unusableError) Is(target error) bool { return target == ErrUnusable }
 
+// Check says why layers and upper directories cannot be below dir: it is on an
+// overlay, as in a container, where nobody can make whiteouts (mknod(2) of 0:0).
+func Check(dir string) error {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	if st.Type == unix.OVERLAYFS_SUPER_MAGIC {
+		return &unusableError{fmt.Errorf("overlay: %s is on an overlay itself (hint: another --root, or --mode copy)", dir)}
+	}
+	return nil
+}
+
 func mount(list []parameter, at int) error {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {

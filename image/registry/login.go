@@ -186,6 +186,21 @@ func setAuth(raw []byte, registry, key string, entry json.RawMessage) (edited []
 	return append(edited, '\n'), found, err
 }
 
+// makeDir makes a directory for the user alone, with its parents.
+func makeDir(path string) error {
+	err := unix.Mkdirat(unix.AT_FDCWD, path, 0o700)
+	if errors.Is(err, unix.ENOENT) && filepath.Dir(path) != path {
+		if err := makeDir(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = unix.Mkdirat(unix.AT_FDCWD, path, 0o700)
+	}
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("mkdir %s: %w", path, err)
+	}
+	return nil
+}
+
 // editAuthFile changes a file with nobody in between: under a lock on its
 // directory, which no other file is needed for, and in one step. edit gets nil
 // for a file that is not there, and gives nil to leave it as it is. A link is
@@ -195,8 +210,8 @@ func editAuthFile(file string, edit func(raw []byte) ([]byte, error)) error {
 		file = target
 	}
 	path := filepath.Dir(file)
-	if err := unix.Mkdirat(unix.AT_FDCWD, path, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("mkdir %s: %w", path, err)
+	if err := makeDir(path); err != nil {
+		return err
 	}
 	dir, err := os.Open(path)
 	if err != nil {

@@ -26,6 +26,10 @@ type GCOptions struct {
 	// Wait waits, until ctx is done, for the processes that use the store.
 	// Otherwise the error is ErrBusy.
 	Wait bool
+	// Before is called first, with all records, when nobody else uses the store:
+	// to remove bundles and what is left of ones. It does not use the Store
+	// itself. It may be nil.
+	Before func([]Bundle)
 }
 
 // Kind is what something that GC removed was.
@@ -76,6 +80,13 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (Report, error) {
 		return nil, fmt.Errorf("cannot collect garbage in %q: %w", s.path, err)
 	}
 	defer unlock()
+	if o.Before != nil && !o.DryRun {
+		bundles, err := s.Bundles()
+		if err != nil {
+			return nil, fmt.Errorf("cannot collect garbage in %q: %w", s.path, err)
+		}
+		o.Before(bundles)
+	}
 	found, err := s.findGarbage()
 	if err != nil {
 		return nil, fmt.Errorf("cannot collect garbage in %q: %w", s.path, err)

@@ -41,6 +41,8 @@ var allowances = []allowance{
 		"cgroupfs holds no symbolic links below a hierarchy's root, and nobody can make one there"},
 	{"image/layer/child.go", []string{"unix.Chroot"}, "the applier's own root becomes the directory it works on, by descriptor"},
 	{"image/overlay/overlay.go", []string{"unix.Mount"}, "an overlay at a descriptor of the bundle's rootfs, which is empty"},
+	{"image/network/lease.go", []string{"os.MkdirAll"}, "below /run, root's alone"},
+	{"image/network/namespace.go", []string{"os.MkdirAll", "unix.Mount"}, "names in /run/netns, as ip-netns(8) makes them"},
 	{"image/run.go", []string{"os.MkdirAll"}, "a directory of the store, which is ours alone"},
 	{"image/workplace.go", []string{"unix.Rename"}, "a bundle gets its name, beside that: a place that the user gave"},
 	{"shim/conmon", []string{"unix.Unlink", "unix.Mkfifo", "os.Mkdir"}, "names in the bundle that the engine gives us, made before the container is"},

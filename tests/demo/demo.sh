@@ -1,20 +1,28 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Runs a container from a bundle made on the spot and shows what happens:
+# Runs a container from a bundle made on the spot and shows what happens, and
+# then sends the same files as an image through a registry on 127.0.0.1:
 #
 #   tests/demo/demo.sh bin/berth
 #
-# As an ordinary user it runs rootless. It checks what it shows, so it fails
-# when Berth does; everything it makes is in one temporary directory.
+# berth-image is the one beside it. As an ordinary user it runs rootless. It
+# checks what it shows, so it fails when Berth does; everything it makes is in one
+# temporary directory. Without docker-registry the image goes through a file.
 set -euo pipefail
 berth=$(realpath "${1:?usage: demo.sh BERTH}")
+image=$(dirname "$berth")/berth-image
 work=$(mktemp -d "${TMPDIR:-/tmp}/berth-demo.XXXXXX")
 bundle=$work/bundle id=demo-$$
-spec_flags=()
+spec_flags=() registry_pid=''
 ((EUID == 0)) || spec_flags=(--rootless)
 
 cleanup() {
 	"$berth" --root "$work/state" delete --force "$id" >/dev/null 2>&1 || true
+	[[ ! -d $work/web ]] || "$image" --root "$work/there" unmount --rm "$work/web" >/dev/null 2>&1 || true
+	[[ ! $registry_pid ]] || {
+		kill "$registry_pid" 2>/dev/null || true
+		wait "$registry_pid" 2>/dev/null || true
+	}
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -122,6 +130,78 @@ wait_stopped() {
 	fail "the container did not stop"
 }
 
+# images STORE ARG…: berth-image on one of two stores.
+images() {
+	local store=$1
+	shift
+	"$image" --root "$work/$store" --quiet --insecure "$@"
+}
+
+# start_registry: Debian's, on a free port; $registry is its name.
+start_registry() {
+	local config=$work/registry.yml _
+	printf '%s\n' 'version: 0.1' 'http: {addr: "127.0.0.1:0"}' \
+		"storage: {filesystem: {rootdirectory: $work/registry}}" >"$config"
+	docker-registry serve "$config" >"$work/registry.log" 2>&1 &
+	registry_pid=$!
+	for _ in {1..100}; do
+		registry=$(sed -nE 's/.*listening on (127\.0\.0\.1:[0-9]+).*/\1/p' "$work/registry.log")
+		[[ ! $registry ]] || return 0
+		kill -0 "$registry_pid" 2>/dev/null || break
+		sleep 0.1
+	done
+	fail "docker-registry does not start: $(tail -n 3 "$work/registry.log")"
+}
+
+# make_image: busybox is one layer, and the script is another.
+make_image() {
+	tar -C "$bundle/rootfs" -cf "$work/busybox.tar" bin
+	tar -C "$bundle/rootfs" -cf "$work/hello.tar" hello
+	say berth-image import busybox.tar demo/busybox
+	images here import "$work/busybox.tar" demo/busybox --image-cmd /bin/sh >/dev/null
+	say berth-image import --base demo/busybox hello.tar demo/hello
+	images here import --base demo/busybox --image-cmd '["sh", "/hello"]' --image-env PATH=/bin "$work/hello.tar" demo/hello >/dev/null
+	images here list | indent
+}
+
+# send_image: from one store to another, through a registry if there is one.
+send_image() {
+	local sent got
+	if [[ $registry ]]; then
+		say berth-image --insecure push demo/hello "$registry/demo/hello"
+		sent=$(images here push demo/hello "$registry/demo/hello")
+		say berth-image --insecure --root OTHER pull "$registry/demo/hello"
+		got=$(images there pull "$registry/demo/hello" demo/hello)
+	else
+		say berth-image export demo/hello oci-archive:hello.tar
+		images here export demo/hello "oci-archive:$work/sent.tar:hello"
+		say berth-image --root OTHER import hello.tar demo/hello
+		sent=$(images here inspect demo/hello | jq -r .descriptor.digest)
+		got=$(images there import "oci-archive:$work/sent.tar:hello" demo/hello)
+	fi
+	[[ ${got##*@} == "${sent##*@}" ]] || fail "sent $sent, got $got"
+	echo "     ${sent##*@}" | cut -c1-40 | sed 's/$/… in both stores/'
+}
+
+# unpack_image: an ordinary user cannot mount an overlay.
+unpack_image() {
+	local mode=()
+	((EUID == 0)) || mode=(--mode copy)
+	say berth-image --root OTHER unpack "${mode[@]}" demo/hello web
+	images there unpack "${mode[@]}" --hostname hello-image demo/hello "$work/web"
+	(cd "$work/web" && ls -d config.json rootfs rootfs/bin/busybox rootfs/hello) | indent
+}
+
+run_image() {
+	local code=0
+	say berth run --bundle web demo
+	runtime run --bundle "$work/web" "$id" </dev/null >"$work/out" 2>&1 || code=$?
+	indent <"$work/out"
+	echo "     exit code: $code"
+	grep -q 'host name hello-image' "$work/out" || fail "the container of the image did not say hello"
+	((code == 7)) || fail "exit code $code, not the 7 that the container ended with"
+}
+
 echo "$("$berth" --version | head -n1), as $(id -un)$( ((EUID == 0)) || echo ' (rootless)')"
 title "A bundle: a root file system with nothing but a static busybox, and config.json"
 say berth spec --bundle BUNDLE "${spec_flags[@]}"
@@ -135,4 +215,19 @@ say berth run --bundle BUNDLE demo
 run_container
 title "The same bundle step by step, as Docker or Podman drive a runtime"
 life_cycle
+
+title "An image of two layers: busybox, and a script on top of it"
+make_image
+registry=''
+if command -v docker-registry >/dev/null; then
+	start_registry
+	title "Push it to a registry on 127.0.0.1, and pull it into another store"
+else
+	title "Save it, and import it into another store (no docker-registry here, so no push and pull)"
+fi
+send_image
+title "Unpack it: a root file system, and config.json by what the image says"
+unpack_image
+title "And run that"
+run_image
 printf '\n%sAll of it worked, and nothing is left behind.%s\n' "$bold" "$plain"

@@ -49,6 +49,14 @@ podman             podman
 conmon             conmon
 socat              socat
 script             bsdutils
+docker-registry    docker-registry
+skopeo             skopeo
+umoci              umoci
+buildah            buildah
+setfattr           attr
+setcap             libcap2-bin
+openssl            openssl
+zstd               zstd
 "
 needs_vm="
 qemu-system-x86_64 qemu-system-x86
