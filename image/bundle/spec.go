@@ -29,6 +29,10 @@ type builder struct {
 	warnings []string
 }
 
+// ociVersion is the lowest that has all that we write: older runtimes, such as
+// Debian's crun, refuse what they do not know.
+const ociVersion = "1.0.2"
+
 // Spec makes the config. root is where the image was unpacked; only its user
 // database is read, and it stays the caller's. Beside that, the result depends
 // on the arguments alone, except for the file of a seccomp profile. If neither
@@ -58,7 +62,7 @@ func (b *builder) build() error {
 		return err
 	}
 	b.spec = &specs.Spec{
-		Version:    specs.Version,
+		Version:    ociVersion,
 		Root:       &specs.Root{Path: o.Rootfs, Readonly: o.ReadOnly},
 		Process:    &specs.Process{Terminal: o.TTY, NoNewPrivileges: !o.NewPrivileges && !o.Privileged},
 		Hostname:   o.Hostname,

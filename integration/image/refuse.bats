@@ -290,7 +290,7 @@ small() {
 	finish "$T/layout" latest "$(jq -nc --argjson c "$config" --argjson l "$(descriptor $OCI.layer.v1.tar+gzip "$digest" "$size")" --arg t $OCI.manifest.v1+json \
 		'{schemaVersion: 2, mediaType: $t, config: $c, layers: [$l]}' | put_json "$T/layout" $OCI.manifest.v1+json)"
 	bi -q import "$T/layout" x
-	refused "gzip" unpack x "$T/b"
-	refused "gzip" unpack --mode copy x "$T/b"
+	refused "damaged archive" unpack x "$T/b"
+	refused "damaged archive" unpack --mode copy x "$T/b"
 	untouched
 }

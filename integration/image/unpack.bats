@@ -85,6 +85,23 @@ unpack() { bi -q unpack "${@:1:$#-1}" "${!#}" "$T/b"; }
 	assert_eq "$(getfattr -d -m trusted.own "$T/b/rootfs/files/xattr" 2>/dev/null)" ""
 }
 
+@test "tree: whatever the umask, and below a directory with setgid" {
+	mkdir "$T/g"
+	chgrp 7 "$T/g"
+	chmod 2755 "$T/g"
+	umoci_tree rich "$T/u"
+	umask 0777
+	get rich
+	for mode in overlay copy; do
+		bi -q unpack --mode $mode rich "$T/g/b-$mode"
+	done
+	umask 022
+	for mode in overlay copy; do
+		assert_same_tree "$T/g/b-$mode/rootfs" "$T/u/rootfs"
+		bi unmount --rm "$T/g/b-$mode"
+	done
+}
+
 @test "tree: an image without layers" {
 	finish "$T/none" latest "$(put_image "$T/none" gzip '{"Cmd":["/x"]}')"
 	bi -q pull "oci:$T/none:latest" none
