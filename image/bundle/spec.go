@@ -198,7 +198,7 @@ func (b *builder) args() error {
 		return errors.New("an argument of the command has a NUL byte")
 	}
 	if len(args) == 0 || args[0] == "" {
-		b.warn("the image names no command to run (hint: --cmd)")
+		b.warn("the image names no command to run (hint: say one after the image, or with unpack --cmd)")
 		b.spec.Process.Args = []string{}
 		return nil
 	}
