@@ -23,7 +23,7 @@ VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/bert
 BUILD    = GOEXPERIMENT=jsonv2,nogreenteagc CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
-.PHONY: help build test test-vm cycles test-unit lint golden integration conformance bench bench-shim fuzz demo install clean
+.PHONY: help build test test-vm cycles test-unit lint golden integration conformance bench bench-shim bench-image fuzz demo install clean
 
 help: ## print this list
 	@echo 'Berth: make demo shows it, make test proves it; both install what they need.'
@@ -41,7 +41,7 @@ build: ## build every program of cmd/ into bin/, fully static
 		echo "built bin/$$name ($$(du -h --apparent-size "bin/$$name" | cut -f1))"; \
 	done
 
-demo: ## build Berth and run a container from a bundle made on the spot
+demo: ## build Berth, run a container from a bundle made on the spot, and one of an image
 	@tests/setup/packages.sh demo
 	@tests/setup/go.sh
 	@$(MAKE) --no-print-directory build
@@ -87,6 +87,11 @@ bench-shim: ## measure the shim against containerd-shim-runc-v2 under a containe
 	@tests/setup/packages.sh test
 	@$(MAKE) --no-print-directory build
 	@go run ./tests/shimbench -docs docs/performance-shim.md $(ARGS)
+
+bench-image: ## measure berth-image against umoci, tar and skopeo; ARGS='-n 3' for a quick look
+	@tests/setup/packages.sh vm
+	@$(MAKE) --no-print-directory build
+	@go run ./tests/imagebench -docs docs/performance-image.md $(ARGS)
 
 bench: ## measure berth against crun, runc and a bare C program; ARGS='-n 20' for a quick look
 	@tests/setup/packages.sh test

@@ -190,8 +190,8 @@ a round before them is thrown away.
 
 - *unpack*: ` + "`berth-image unpack --mode copy`" + ` from its store, ` + "`umoci unpack`" + ` from an
   image layout, ` + "`tar -xzf`" + ` of one layer after the other into one directory, which
-  knows nothing of whiteouts. Before each, what was written is synced; on the
-  disk nothing is removed between them.
+  knows nothing of whiteouts. Before each, what was written is synced. The disk has
+  a new ext4 in a file, and nothing is removed there between them.
 - *umoci, gzip*: Debian's umoci reads no zstd; it is what it takes for the gzip
   layers of the same files.
 - *second overlay bundle*: of an image whose layers another bundle has; the space

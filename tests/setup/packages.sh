@@ -57,6 +57,8 @@ setfattr           attr
 setcap             libcap2-bin
 openssl            openssl
 zstd               zstd
+file:/usr/lib/cni/bridge containernetworking-plugins
+iptables           iptables
 "
 needs_vm="
 qemu-system-x86_64 qemu-system-x86
