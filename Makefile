@@ -83,12 +83,14 @@ conformance: ## run the OCI's validation programs on berth, crun and runc; ARGS=
 	@$(MAKE) --no-print-directory build
 	@go run ./tests/conformance $(ARGS)
 
-bench-shim: ## measure the shim against containerd-shim-runc-v2 under a containerd of its own
+bench-shim: ## measure the shim against containerd-shim-runc-v2, and the monitor against conmon
 	@tests/setup/packages.sh test
 	@$(MAKE) --no-print-directory build
 	@go run ./tests/shimbench -docs docs/performance-shim.md $(ARGS)
+	@go run ./tests/monitorbench -docs docs/performance-monitor.md
 
 bench-image: ## measure berth-image against umoci, tar and skopeo; ARGS='-n 3' for a quick look
+	@tests/setup/packages.sh test
 	@tests/setup/packages.sh vm
 	@$(MAKE) --no-print-directory build
 	@go run ./tests/imagebench -docs docs/performance-image.md $(ARGS)

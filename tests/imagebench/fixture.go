@@ -19,6 +19,8 @@ import (
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
+
+	"berth/tests/series"
 )
 
 // The images, by name; the second one has zstd layers, and the last ones have a
@@ -41,7 +43,7 @@ type machine struct {
 	ctx          context.Context
 	opts         options
 	disk, memory string // directories; the second one is a tmpfs
-	samples      samples
+	samples      series.Set
 	registry     *exec.Cmd
 	host         string // of the registry
 	layers       map[string][]string

@@ -7,19 +7,21 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"berth/tests/series"
 )
 
 func TestReportShowsRatiosAndVerdicts(t *testing.T) {
-	s := samples{}
+	s := series.Set{}
 	for _, v := range []float64{200, 200, 300} {
-		s.add(rowDisk, "berth", v)
-		s.add(rowDisk, "umoci", 4*v)
-		s.add(rowDisk, "tar", 0.8*v)
-		s.add(rowSpace, "berth", 37)
-		s.add(rowFlat, "unpack", 1000)
-		s.add(rowFlat, "unpack, 4 × as large", 1100)
-		s.add(rowFlat, "unpack, the applier", 1000)
-		s.add(rowFlat, "unpack, 4 × as large, the applier", 1200)
+		s.Add(rowDisk, "berth", v)
+		s.Add(rowDisk, "umoci", 4*v)
+		s.Add(rowDisk, "tar", 0.8*v)
+		s.Add(rowSpace, "berth", 37)
+		s.Add(rowFlat, "unpack", 1000)
+		s.Add(rowFlat, "unpack, 4 × as large", 1100)
+		s.Add(rowFlat, "unpack, the applier", 1000)
+		s.Add(rowFlat, "unpack, 4 × as large, the applier", 1200)
 	}
 	r := &results{opts: options{rounds: 3}, samples: s}
 	for text, wants := range map[string][]string{

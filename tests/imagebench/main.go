@@ -24,6 +24,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/tests/rig"
+
+	"berth/tests/series"
 )
 
 type options struct {
@@ -78,7 +80,7 @@ func bench(o options) (err error) {
 	if err != nil {
 		return err
 	}
-	m := &machine{ctx: ctx, opts: o, disk: filepath.Join(dir, "disk"), memory: filepath.Join(dir, "memory"), samples: samples{}}
+	m := &machine{ctx: ctx, opts: o, disk: filepath.Join(dir, "disk"), memory: filepath.Join(dir, "memory"), samples: series.Set{}}
 	defer func() { err = errors.Join(err, m.close(), os.RemoveAll(dir)) }()
 	begin := time.Now()
 	if err := m.all(); err != nil {

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/series"
 )
 
 // contender is a tool in one row: args is its command line, for a new directory.
@@ -79,7 +81,7 @@ func (m *machine) all() error {
 	list := m.contenders()
 	for i := range m.opts.rounds + 1 {
 		if i == 1 { // round 0 warms the caches
-			m.samples = samples{}
+			m.samples = series.Set{}
 		}
 		for j := range list {
 			c := list[(i+j)%len(list)]
@@ -126,7 +128,7 @@ func (m *machine) round(c contender) error {
 	if c.cpu {
 		took = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}
-	m.samples.add(c.row, c.tool, milliseconds(took))
+	m.samples.Add(c.row, c.tool, milliseconds(took))
 	if !c.cpu {
 		return nil
 	}
@@ -156,8 +158,8 @@ func (m *machine) second() error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	m.samples.add(rowSecond, "berth", milliseconds(took))
-	m.samples.add(rowSpace, "berth", float64(own+after-before)/1000)
+	m.samples.Add(rowSecond, "berth", milliseconds(took))
+	m.samples.Add(rowSpace, "berth", float64(own+after-before)/1000)
 	return m.must(m.berth(store, "unmount", "--rm", bundle))
 }
 
@@ -216,9 +218,9 @@ func (m *machine) peaks() error {
 			if err != nil {
 				return err
 			}
-			m.samples.add(c.row, c.name, float64(parent))
+			m.samples.Add(c.row, c.name, float64(parent))
 			if child > 0 {
-				m.samples.add(c.row, c.name+", the applier", float64(child))
+				m.samples.Add(c.row, c.name+", the applier", float64(child))
 			}
 		}
 	}

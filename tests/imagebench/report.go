@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/series"
 )
 
 // The rows, in the order in which they are reported.
@@ -72,7 +74,7 @@ func (w row) goals() string {
 // results are the finished measurements and what they were made with.
 type results struct {
 	opts     options
-	samples  samples
+	samples  series.Set
 	image    string
 	versions []string
 	when     time.Time
@@ -100,8 +102,8 @@ func (r *results) ratio(w row, tool string) (median, best float64, ok bool) {
 	if tool == "berth" || len(ours) == 0 || len(theirs) == 0 {
 		return 0, 0, false
 	}
-	a, b := summarize(ours), summarize(theirs)
-	return a.median / b.median, a.min / b.min, true
+	a, b := series.Summarize(ours), series.Summarize(theirs)
+	return a.Median / b.Median, a.Min / b.Min, true
 }
 
 // verdict says which goals are missed.
@@ -113,7 +115,7 @@ func (r *results) verdict(w row) string {
 		}
 	}
 	for _, tool := range r.tools(w) {
-		median := summarize(r.samples[w.name][tool]).median
+		median := series.Summarize(r.samples[w.name][tool]).Median
 		if w.limit > 0 && median > w.limit {
 			missed = append(missed, fmt.Sprintf("%.1f %s", median, w.unit))
 		}
@@ -133,17 +135,17 @@ func (r *results) smaller(w row, tool string) (float64, bool) {
 		return 0, false
 	}
 	values := r.samples[w.name][strings.Replace(tool, larger, "", 1)]
-	return summarize(values).median, len(values) > 0
+	return series.Summarize(values).Median, len(values) > 0
 }
 
 // cells are one line of the table, after its title and name.
 func (r *results) cells(w row, tool string) []string {
-	s := summarize(r.samples[w.name][tool])
+	s := series.Summarize(r.samples[w.name][tool])
 	format := "%.0f"
-	if s.median < 100 {
+	if s.Median < 100 {
 		format = "%.1f"
 	}
-	cells := []string{fmt.Sprintf(format, s.min), fmt.Sprintf(format, s.median), fmt.Sprintf(format, s.mean), w.unit, fmt.Sprint(s.n), "", ""}
+	cells := []string{fmt.Sprintf(format, s.Min), fmt.Sprintf(format, s.Median), fmt.Sprintf(format, s.Mean), w.unit, fmt.Sprint(s.N), "", ""}
 	if median, best, ok := r.ratio(w, tool); ok {
 		cells[5], cells[6] = fmt.Sprintf("%.2f", median), fmt.Sprintf("%.2f", best)
 	}

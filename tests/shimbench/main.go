@@ -23,6 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/tests/rig"
+
+	"berth/tests/series"
 )
 
 type options struct {
@@ -77,7 +79,7 @@ func bench(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	m := &machine{daemon: d, opts: o, samples: samples{}}
+	m := &machine{daemon: d, opts: o, samples: series.Set{}}
 	begin := time.Now()
 	if err := m.all(ctx); err != nil {
 		return errors.Join(err, d.lastWords())

@@ -11,6 +11,8 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/tests/rig"
+
+	"berth/tests/series"
 )
 
 // shim is one of those compared.
@@ -26,7 +28,7 @@ var shims = []shim{{"berth", "io.containerd.berth.v2"}, {"runc", "io.containerd.
 type machine struct {
 	*daemon
 	opts    options
-	samples samples
+	samples series.Set
 	config  *specs.Spec // that of `ctr run`
 	io      map[string]*streams
 }
@@ -57,7 +59,7 @@ func (m *machine) all(ctx context.Context) error {
 	}
 	for i := range m.opts.rounds + 1 {
 		if i == 1 { // round 0 warms the caches
-			m.samples = samples{}
+			m.samples = series.Set{}
 		}
 		for j := range shims {
 			s := shims[(i+j)%len(shims)]
@@ -144,7 +146,7 @@ func (m *machine) round(ctx context.Context, s shim, i int) error {
 		"--rootfs", m.file("rootfs"), id, "/bin/true"); err != nil {
 		return err
 	}
-	m.samples.add(rowRun, s.name, ms(time.Since(begin)))
+	m.samples.Add(rowRun, s.name, ms(time.Since(begin)))
 	if err := m.awaitNoShims(ctx, id); err != nil {
 		return err
 	}
@@ -154,7 +156,7 @@ func (m *machine) round(ctx context.Context, s shim, i int) error {
 	if err != nil {
 		return err
 	}
-	m.samples.add(rowTask, s.name, ms(took))
+	m.samples.Add(rowTask, s.name, ms(took))
 	if err := m.delete(ctx, id); err != nil {
 		return err
 	}
@@ -166,13 +168,13 @@ func (m *machine) round(ctx context.Context, s shim, i int) error {
 	if err := m.ctr(ctx, "task", "exec", "--exec-id", fmt.Sprintf("e%d", i), "--fifo-dir", m.file("fifo"), "running-"+s.name, "/bin/true"); err != nil {
 		return err
 	}
-	m.samples.add(rowExec, s.name, ms(time.Since(begin)))
+	m.samples.Add(rowExec, s.name, ms(time.Since(begin)))
 
 	begin = time.Now()
 	if err := m.ctr(ctx, "version"); err != nil {
 		return err
 	}
-	m.samples.add(rowClient, "ctr", ms(time.Since(begin)))
+	m.samples.Add(rowClient, "ctr", ms(time.Since(begin)))
 	return nil
 }
 
@@ -202,7 +204,7 @@ func (m *machine) parallel(ctx context.Context, s shim) error {
 	if err := <-errs; err != nil {
 		return err
 	}
-	m.samples.add(rowParallel, s.name, workers*each/took.Seconds())
+	m.samples.Add(rowParallel, s.name, workers*each/took.Seconds())
 	for w := range workers {
 		if err := m.awaitNoShims(ctx, fmt.Sprintf("worker-%d-%s", w, s.name)); err != nil {
 			return err
@@ -234,7 +236,7 @@ func (m *machine) memory(ctx context.Context, round int) error {
 		if err != nil {
 			return err
 		}
-		m.samples.add(rowAlone, s.name, float64(u.pss))
+		m.samples.Add(rowAlone, s.name, float64(u.pss))
 		for i := 1; i < ten; i++ {
 			pid, err := m.running(ctx, s, fmt.Sprintf("idle-%d-%d-%s", round, i, s.name), nil)
 			if err != nil {
@@ -265,11 +267,11 @@ func (m *machine) tenShims(s shim, pids []int) error {
 			return err
 		}
 		total += u.pss
-		m.samples.add(rowPSS, s.name, float64(u.pss))
-		m.samples.add(rowAnonymous, s.name, float64(u.anonymous))
+		m.samples.Add(rowPSS, s.name, float64(u.pss))
+		m.samples.Add(rowAnonymous, s.name, float64(u.anonymous))
 	}
 	if s != shims[0] { // ours is measured as a pod
-		m.samples.add(rowPod, s.name, float64(total)/ten)
+		m.samples.Add(rowPod, s.name, float64(total)/ten)
 	}
 	return nil
 }
@@ -304,7 +306,7 @@ func (m *machine) pods(ctx context.Context, round int) error {
 		if i > 0 {
 			name += ", pod"
 		}
-		m.samples.add(rowPod, name, float64(u.pss)/ten)
+		m.samples.Add(rowPod, name, float64(u.pss)/ten)
 	}
 	return m.endAll(ctx)
 }

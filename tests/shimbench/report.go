@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/tests/series"
 )
 
 // The rows, in the order in which they are reported.
@@ -60,17 +62,17 @@ func (r row) goal() string {
 }
 
 // best is the value that noise has touched least.
-func (r row) best(s summary) float64 {
+func (r row) best(s series.Summary) float64 {
 	if r.higher {
-		return s.max
+		return s.Max
 	}
-	return s.min
+	return s.Min
 }
 
 // results are the finished measurements and what they were made with.
 type results struct {
 	opts     options
-	samples  samples
+	samples  series.Set
 	versions []string
 	when     time.Time
 	took     time.Duration
@@ -82,8 +84,8 @@ func (r *results) ratio(w row, name string) (median, best float64, ok bool) {
 	if name == shims[0].name || len(ours) == 0 || len(theirs) == 0 {
 		return 0, 0, false
 	}
-	a, b := summarize(ours), summarize(theirs)
-	return a.median / b.median, w.best(a) / w.best(b), true
+	a, b := series.Summarize(ours), series.Summarize(theirs)
+	return a.Median / b.Median, w.best(a) / w.best(b), true
 }
 
 // cells are one line of the table, after its title and name.
@@ -92,13 +94,13 @@ func (r *results) cells(w row, name string) ([]string, bool) {
 	if len(values) == 0 {
 		return nil, false
 	}
-	s := summarize(values)
+	s := series.Summarize(values)
 	format := "%.1f"
 	if w.unit == "kB" {
 		format = "%.0f"
 	}
 	cells := []string{
-		fmt.Sprintf(format, w.best(s)), fmt.Sprintf(format, s.median), fmt.Sprintf(format, s.mean), w.unit, fmt.Sprint(s.n), "", "",
+		fmt.Sprintf(format, w.best(s)), fmt.Sprintf(format, s.Median), fmt.Sprintf(format, s.Mean), w.unit, fmt.Sprint(s.N), "", "",
 	}
 	if median, best, ok := r.ratio(w, name); ok {
 		cells[5], cells[6] = fmt.Sprintf("%.2f", median), fmt.Sprintf("%.2f", best)

@@ -6,15 +6,17 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"berth/tests/series"
 )
 
 func TestSummarize(t *testing.T) {
-	got := summarize([]float64{4, 1, 3, 2})
-	want := summary{min: 1, median: 2.5, mean: 2.5, max: 4, n: 4}
+	got := series.Summarize([]float64{4, 1, 3, 2})
+	want := series.Summary{Min: 1, Median: 2.5, Mean: 2.5, Max: 4, N: 4}
 	if got != want {
 		t.Errorf("summary = %+v, want %+v", got, want)
 	}
-	if got := summarize(nil); got != (summary{}) {
+	if got := series.Summarize(nil); got != (series.Summary{}) {
 		t.Errorf("summary of nothing = %+v", got)
 	}
 }
@@ -72,12 +74,12 @@ func TestShimIsKnownByItsCommandLine(t *testing.T) {
 }
 
 func TestReportShowsRatiosAndVerdicts(t *testing.T) {
-	s := samples{}
+	s := series.Set{}
 	for _, v := range []float64{2, 2, 3} {
-		s.add(rowTask, "berth", v)
-		s.add(rowTask, "runc", 4*v)
-		s.add(rowParallel, "berth", 1.4*v)
-		s.add(rowParallel, "runc", v)
+		s.Add(rowTask, "berth", v)
+		s.Add(rowTask, "runc", 4*v)
+		s.Add(rowParallel, "berth", 1.4*v)
+		s.Add(rowParallel, "runc", v)
 	}
 	r := &results{opts: options{rounds: 3, settle: time.Second}, samples: s}
 	text := r.markdown()
