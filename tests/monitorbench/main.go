@@ -18,7 +18,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/tests/rig"
+	"berth/tests/series"
 )
 
 // pair is what a row is about; the first one is ours.
@@ -91,18 +91,14 @@ func bench(rounds int, docs string) error {
 func table(pairs []pair, all []results, rounds int) string {
 	var b strings.Builder
 	b.WriteString("| monitor + runtime | start → running, ms: min | median | first ÷ it (median) | PSS kB | anonymous kB |\n|---|--:|--:|--:|--:|--:|\n")
+	median := func(values []float64) float64 { return series.Summarize(values).Median }
 	ours := median(all[0].latency)
 	for i, p := range pairs {
-		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.0f | %.0f |\n", p, slices.Min(all[i].latency), median(all[i].latency),
+		fmt.Fprintf(&b, "| %s | %.2f | %.2f | %.2f | %.0f | %.0f |\n", p, series.Summarize(all[i].latency).Min, median(all[i].latency),
 			ours/median(all[i].latency), median(all[i].pss), median(all[i].anonymous))
 	}
 	fmt.Fprintf(&b, "\n%d rounds, interleaved.\n", rounds)
 	return b.String()
-}
-
-func median(values []float64) float64 {
-	s := slices.Sorted(slices.Values(values))
-	return s[len(s)/2]
 }
 
 // once makes one container, and with memory looks at its idle monitor.
