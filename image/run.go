@@ -98,7 +98,7 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 	if err := t.Close(); err != nil { // others may collect garbage meanwhile
 		return 1, err
 	}
-	status, err = o.execute(dir)
+	status, err = o.execute(ctx, dir)
 	if err != nil {
 		err = errors.Join(err, o.supervision().end())
 	}
@@ -199,7 +199,7 @@ func (t *Tool) Volumes(o *UnpackOptions) error {
 }
 
 // execute runs the runtime in the foreground.
-func (o RunOptions) execute(dir string) (int, error) {
+func (o RunOptions) execute(ctx context.Context, dir string) (int, error) {
 	args := append(append([]string{}, o.RuntimeArgs...), "run", "--bundle", dir, o.ID)
 	cmd := exec.Command(o.Runtime, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = o.Stdio[0], o.Stdio[1], o.Stdio[2]
@@ -207,6 +207,9 @@ func (o RunOptions) execute(dir string) (int, error) {
 	// A terminal sends its signals to the runtime as well as to us.
 	signal.Notify(signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
 	defer signal.Stop(signals)
+	if err := ctx.Err(); err != nil { // from now on we pass them on
+		return 1, err
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	// That signal comes when the thread that started the runtime ends.
 	runtime.LockOSThread()
