@@ -46,6 +46,9 @@ func step(dst io.Writer, src *os.File) (n int, err error) {
 	}
 	var buffer *[chunk]byte
 	readErr := raw.Read(func(fd uintptr) bool {
+		if !readable(fd) {
+			return false
+		}
 		buffer = buffers.Get().(*[chunk]byte)
 		for {
 			n, err = unix.Read(int(fd), buffer[:])
@@ -73,6 +76,13 @@ func step(dst io.Writer, src *os.File) (n int, err error) {
 		_, err = dst.Write(buffer[:n])
 	}
 	return n, err
+}
+
+// readable says whether a read(2) would not wait.
+func readable(fd uintptr) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return n != 0 || err != nil // an error is read(2)'s to tell
 }
 
 // pipe is pipe2(2) whose parent's end is non-blocking and waited for by Go's

@@ -111,7 +111,7 @@ func (w *Watcher) loop() {
 	defer close(w.events)
 	defer w.file.Close() // only ever read
 	defer w.src.close()
-	buf := make([]byte, 4096)
+	buf := make([]byte, 512) // an inotify event has at most 272 bytes, an eventfd's count 8
 	for {
 		n, err := w.file.Read(buf)
 		last := errors.Is(err, os.ErrDeadlineExceeded)
