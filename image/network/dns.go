@@ -37,13 +37,13 @@ func (d DNS) check() error {
 
 // or is d, and other where d says nothing.
 func (d DNS) or(other DNS) DNS {
-	if d.Servers == nil {
+	if len(d.Servers) == 0 {
 		d.Servers = other.Servers
 	}
-	if d.Search == nil {
+	if len(d.Search) == 0 {
 		d.Search = other.Search
 	}
-	if d.Options == nil {
+	if len(d.Options) == 0 {
 		d.Options = other.Options
 	}
 	return d

@@ -129,6 +129,10 @@ func TestHostsDNS(t *testing.T) {
 		t.Errorf("resolv.conf:\n%swant:\n%s", got, want)
 	}
 	given := DNS{Servers: []string{"1.1.1.1"}}
+	nothing := DNS{Servers: []string{}, Search: []string{}, Options: []string{}} // flags that were not given
+	if got := string(nothing.or(parseDNS([]byte(text))).resolvConf()); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	if got := string(given.or(parseDNS([]byte(text))).resolvConf()); got != "search a.example b.example\noptions edns0 ndots:2\nnameserver 1.1.1.1\n" {
 		t.Errorf("resolv.conf:\n%s", got)
 	}

@@ -275,6 +275,13 @@ teardown() { podman_teardown; }
 	assert_fails "'none' log driver"
 }
 
+@test "podman: without capabilities, whose profile has conditions on socket" {
+	EXTRA=(--cap-drop ALL)
+	run_c sh -c 'echo ran'
+	assert_ok
+	assert_output ran
+}
+
 @test "podman: passthrough gives the caller's files" {
 	EXTRA=(--log-driver passthrough)
 	echo in >"$T/in"

@@ -532,3 +532,28 @@ func TestNumbersAgree(t *testing.T) {
 		}
 	}
 }
+
+// Podman's profile without CAP_AUDIT_WRITE, as Debian's defaults have it:
+// libseccomp cannot tell these rules apart for 32-bit programs' socketcall.
+func TestConditionsOfSocketThatDiffer(t *testing.T) {
+	arg := func(index uint, op specs.LinuxSeccompOperator, value uint64) specs.LinuxSeccompArg {
+		return specs.LinuxSeccompArg{Index: index, Value: value, Op: op}
+	}
+	socket := func(action specs.LinuxSeccompAction, code *uint, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+		return specs.LinuxSyscall{Names: []string{"socket"}, Action: action, ErrnoRet: code, Args: args}
+	}
+	f := compile(t, &specs.LinuxSeccomp{
+		DefaultAction: specs.ActErrno, DefaultErrnoRet: errno(38),
+		Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32},
+		Syscalls: []specs.LinuxSyscall{
+			{Names: []string{"read", "socketcall"}, Action: specs.ActAllow},
+			socket(specs.ActErrno, errno(22), arg(0, specs.OpEqualTo, 16), arg(2, specs.OpEqualTo, 9)),
+			socket(specs.ActAllow, nil, arg(2, specs.OpNotEqual, 9)),
+			socket(specs.ActAllow, nil, arg(0, specs.OpNotEqual, 16)),
+			socket(specs.ActAllow, nil, arg(2, specs.OpNotEqual, 9)),
+		},
+	})
+	if f == nil {
+		t.Fatal("no filter")
+	}
+}
