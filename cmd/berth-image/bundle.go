@@ -28,7 +28,7 @@ func bundleFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=VALUE`, or NAME to pass on"},
 		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`USER[:GROUP]`"},
 		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "`DIR`"},
-		&cli.StringFlag{Name: "hostname", Aliases: []string{"h"}, Usage: "`NAME`"},
+		&cli.StringFlag{Name: "hostname", Usage: "`NAME`"},
 		&cli.StringSliceFlag{Name: "mount", Usage: "`type=bind|volume|tmpfs,source=…,destination=…[,…]`"},
 		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "`HOST|NAME:DESTINATION[:OPTIONS]`"},
 		&cli.StringSliceFlag{Name: "tmpfs", Usage: "`DESTINATION[:OPTIONS]`"},
