@@ -338,10 +338,8 @@ func runtimePath(given string) (string, error) {
 	}
 	self, err := os.Executable()
 	if err == nil {
-		if path := filepath.Join(filepath.Dir(self), "berth"); exec.Command(path).Err == nil {
-			if _, err := os.Stat(path); err == nil {
-				return path, nil
-			}
+		if path, err := exec.LookPath(filepath.Join(filepath.Dir(self), "berth")); err == nil {
+			return path, nil
 		}
 	}
 	path, err := exec.LookPath("berth")

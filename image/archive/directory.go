@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 // directory is an open directory; names in it are looked up without following
@@ -23,17 +25,11 @@ func (d directory) openAt(name string, flags int) (*os.File, error) {
 		Flags:   uint64(flags | unix.O_CLOEXEC | unix.O_NOFOLLOW),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(int(d.Fd()), name, how)
-		// EAGAIN: a rename somewhere on the machine raced with it, openat2(2).
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) && try < 128 {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
+	fd, err := openat2.Open(int(d.Fd()), name, how)
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(fd), filepath.Join(d.Name(), name)), nil
 }
 
 // open implements files. A fifo does not block, and no device is opened.

@@ -12,13 +12,15 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 const (
 	// maxPath is what one system call can reach, PATH_MAX without its NUL. What
 	// is deeper could not be unpacked by others either.
 	maxPath = 4095
-	// maxRetries bounds openat2's EAGAIN: a rename raced with the look-up.
+	// maxRetries bounds the reading of what changes meanwhile.
 	maxRetries = 128
 )
 
@@ -151,22 +153,15 @@ func openBelow(root *os.File, p string) (int, error) {
 	if p == "" {
 		p = "."
 	}
-	return openat2(int(root.Fd()), p, &unix.OpenHow{
+	return openAt(int(root.Fd()), p, &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_NOFOLLOW | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	})
 }
 
-func openat2(at int, p string, how *unix.OpenHow) (int, error) {
-	for i := 0; ; i++ {
-		fd, err := unix.Openat2(at, p, how)
-		if err == nil {
-			return fd, nil
-		}
-		if err != unix.EINTR && (err != unix.EAGAIN || i > maxRetries) {
-			return -1, os.NewSyscallError("openat2", err)
-		}
-	}
+func openAt(at int, p string, how *unix.OpenHow) (int, error) {
+	fd, err := openat2.Open(at, p, how)
+	return fd, os.NewSyscallError("openat2", err)
 }
 
 func retry(call func() (int, error)) (int, error) {

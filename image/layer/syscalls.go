@@ -9,6 +9,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 // inside makes openat2 stay below its descriptor and follow nothing: links
@@ -20,15 +22,7 @@ func openBelow(dir int, name string, flags int) (int, error) {
 	if name == "" {
 		name = "."
 	}
-	how := &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: inside}
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(dir, name, how)
-		// EAGAIN: a rename or mount somewhere raced with ".."; there is none here.
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) && try < 128 {
-			continue
-		}
-		return fd, err
-	}
+	return openat2.Open(dir, name, &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: inside})
 }
 
 // openDirAt opens a name in a directory for reading, if it is a directory.

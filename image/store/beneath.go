@@ -12,30 +12,26 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 // openBeneath opens what is at name below dir. No link is followed, the last
 // component included: a store has none. Open nothing that may be a device.
 func openBeneath(dir *os.File, name string, flags int, mode uint32) (*os.File, error) {
-	return openat2(dir, name, flags, mode, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
+	return openResolved(dir, name, flags, mode, unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS)
 }
 
-func openat2(dir *os.File, name string, flags int, mode uint32, resolve uint64) (*os.File, error) {
+func openResolved(dir *os.File, name string, flags int, mode uint32, resolve uint64) (*os.File, error) {
 	how := &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC | unix.O_NOFOLLOW), Resolve: resolve}
 	if flags&unix.O_CREAT != 0 {
 		how.Mode = uint64(mode)
 	}
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(int(dir.Fd()), name, how)
-		// EAGAIN: a rename somewhere on the machine raced with it, openat2(2).
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) && try < 128 {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		return os.NewFile(uintptr(fd), filepath.Join(dir.Name(), name)), nil
+	fd, err := openat2.Open(int(dir.Fd()), name, how)
+	if err != nil {
+		return nil, err
 	}
+	return os.NewFile(uintptr(fd), filepath.Join(dir.Name(), name)), nil
 }
 
 // openRegular opens a regular file for reading. A fifo does not block, and a

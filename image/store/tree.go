@@ -116,11 +116,11 @@ func (v visitor) up(here **os.File, parent level, name string) error {
 // What is mounted there is not of the tree: EXDEV.
 func openTree(dir *os.File, name string, force bool) (*os.File, error) {
 	const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
-	f, err := openat2(dir, name, unix.O_RDONLY|unix.O_DIRECTORY, 0, resolve)
+	f, err := openResolved(dir, name, unix.O_RDONLY|unix.O_DIRECTORY, 0, resolve)
 	if !force || !errors.Is(err, unix.EACCES) {
 		return f, err
 	}
-	handle, err := openat2(dir, name, unix.O_PATH|unix.O_DIRECTORY, 0, resolve)
+	handle, err := openResolved(dir, name, unix.O_PATH|unix.O_DIRECTORY, 0, resolve)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func openTree(dir *os.File, name string, force bool) (*os.File, error) {
 	if err := unix.Fchmodat(unix.AT_FDCWD, self, 0o700, 0); err != nil {
 		return nil, err
 	}
-	return openat2(dir, name, unix.O_RDONLY|unix.O_DIRECTORY, 0, resolve)
+	return openResolved(dir, name, unix.O_RDONLY|unix.O_DIRECTORY, 0, resolve)
 }
 
 // diskUse is how many bytes a tree takes on disk.

@@ -23,15 +23,12 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
-const (
-	// maxRetries bounds openat2's EAGAIN: some rename or mount on the machine
-	// raced with the look-up, openat2(2). An attacker can cause it for ever.
-	maxRetries = 128
-	// maxLinks is the kernel's MAXSYMLINKS.
-	maxLinks = 40
-)
+// maxLinks is the kernel's MAXSYMLINKS.
+const maxLinks = 40
 
 // Root is a directory that look-ups cannot leave; Close it.
 type Root struct {
@@ -71,7 +68,7 @@ func (r *Root) Open(name string, flags int) (*os.File, error) {
 }
 
 func (r *Root) open(name string, flags int, resolve uint64) (int, error) {
-	return openat2(int(r.dir.Fd()), inside(name), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|resolve)
+	return beneath(int(r.dir.Fd()), inside(name), flags, unix.RESOLVE_IN_ROOT|unix.RESOLVE_NO_MAGICLINKS|resolve)
 }
 
 // Stat returns the attributes of what is at name, following links.
@@ -178,16 +175,16 @@ func (r *Root) MkdirAll(name string, mode uint32) (*os.File, error) {
 func (r *Root) mkdirAll(real string, mode uint32) (int, error) {
 	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW
 	const resolve = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
-	fd, err := openat2(int(r.dir.Fd()), ".", flags, resolve)
+	fd, err := beneath(int(r.dir.Fd()), ".", flags, resolve)
 	if err != nil {
 		return -1, err
 	}
 	for part := range strings.SplitSeq(strings.Trim(inside(real), "/"), "/") {
-		next, err := openat2(fd, part, flags, resolve)
+		next, err := beneath(fd, part, flags, resolve)
 		if errors.Is(err, unix.ENOENT) {
 			// EEXIST: somebody was faster; the open tells what it is.
 			if err = unix.Mkdirat(fd, part, mode); err == nil || errors.Is(err, unix.EEXIST) {
-				next, err = openat2(fd, part, flags, resolve)
+				next, err = beneath(fd, part, flags, resolve)
 			}
 		}
 		_ = unix.Close(fd) // only looked at
@@ -234,7 +231,7 @@ func (r *Root) create(real string, mode uint32) (int, error) {
 	} else if !errors.Is(err, unix.EEXIST) {
 		return -1, err
 	}
-	if fd, err = openat2(parent, base, unix.O_PATH|unix.O_NOFOLLOW, resolve); err != nil {
+	if fd, err = beneath(parent, base, unix.O_PATH|unix.O_NOFOLLOW, resolve); err != nil {
 		return -1, err
 	}
 	var st unix.Stat_t
@@ -262,15 +259,8 @@ func inside(name string) string {
 	return "."
 }
 
-func openat2(dirfd int, name string, flags int, resolve uint64) (int, error) {
-	how := &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolve}
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(dirfd, name, how)
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) && try < maxRetries {
-			continue
-		}
-		return fd, err
-	}
+func beneath(dirfd int, name string, flags int, resolve uint64) (int, error) {
+	return openat2.Open(dirfd, name, &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: resolve})
 }
 
 func retry(call func() (int, error)) (int, error) {

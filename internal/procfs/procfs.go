@@ -19,14 +19,12 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 // rootInode is the number of /proc's own inode in every procfs, PROC_ROOT_INO.
 const rootInode = 1
-
-// maxRetries bounds openat2's EAGAIN: it means that a rename or mount somewhere
-// on the machine raced with the look-up, openat2(2).
-const maxRetries = 128
 
 // Stat is what we use of /proc/PID/stat, proc_pid_stat(5).
 type Stat struct {
@@ -92,16 +90,11 @@ func open(name string, flags int) (int, error) {
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for try := 0; ; try++ {
-		fd, err := unix.Openat2(dir, name, how)
-		if err == nil {
-			return fd, nil
-		}
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) && try < maxRetries {
-			continue
-		}
+	fd, err := openat2.Open(dir, name, how)
+	if err != nil {
 		return -1, fmt.Errorf("cannot open %q: %w", "/proc/"+name, err)
 	}
+	return fd, nil
 }
 
 // OpenNamespace opens a namespace of process pid: kind is a name in

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"berth/internal/openat2"
 )
 
 // openFile opens a file or directory of a hierarchy. The paths come from the
@@ -20,17 +22,11 @@ func openFile(path string, flags int) (int, error) {
 		Flags:   uint64(flags | unix.O_CLOEXEC),
 		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS,
 	}
-	for {
-		fd, err := unix.Openat2(unix.AT_FDCWD, path, &how)
-		// EAGAIN: a rename somewhere made the lookup unsafe; openat2(2).
-		if err == unix.EINTR || err == unix.EAGAIN {
-			continue
-		}
-		if err != nil {
-			return -1, &os.PathError{Op: "open", Path: path, Err: err}
-		}
-		return fd, nil
+	fd, err := openat2.Open(unix.AT_FDCWD, path, &how)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
 	}
+	return fd, nil
 }
 
 // readAll reads a file of procfs or a cgroup.

@@ -37,20 +37,7 @@ func main() {
 	flag.StringVar(&o.runtimes, "runtimes", "berth,crun,runc", "runtimes to measure; ratios are against the later ones")
 	flag.Parse()
 	o.first, _, _ = strings.Cut(o.runtimes, ",")
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "bench: must be run as root")
-		os.Exit(1)
-	}
-	inside, code, err := rig.Enter()
-	if err == nil && inside {
-		err = bench(o)
-		rig.Leave()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	os.Exit(rig.Program("bench", func() error { return bench(o) }))
 }
 
 func bench(o options) error {

@@ -44,21 +44,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "`directory` on a disk")
 	flag.StringVar(&o.base, "base", "", "`tar` of the base; it is made if it is not there")
 	flag.Parse()
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "imagebench: must be run as root")
-		os.Exit(1)
-	}
-	// A mount namespace of our own: what we mount ends with us.
-	inside, code, err := rig.Enter()
-	if err == nil && inside {
-		err = bench(o)
-		rig.Leave()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "imagebench:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	os.Exit(rig.Program("imagebench", func() error { return bench(o) }))
 }
 
 func bench(o options) (err error) {

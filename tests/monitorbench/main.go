@@ -41,16 +41,7 @@ func main() {
 	rounds := flag.Int("n", 40, "rounds")
 	docs := flag.String("docs", "", "`file` to write the table to")
 	flag.Parse()
-	inside, code, err := rig.Enter()
-	if err == nil && inside {
-		err = bench(*rounds, *docs)
-		rig.Leave()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "monitorbench:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	os.Exit(rig.Program("monitorbench", func() error { return bench(*rounds, *docs) }))
 }
 
 func bench(rounds int, docs string) error {

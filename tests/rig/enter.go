@@ -307,3 +307,25 @@ func PrepareBase() ([]string, error) {
 	}
 	return points, nil
 }
+
+// Program is the main function of a benchmark: body runs as root in a mount
+// namespace of its own, so that what it mounts ends with it. The result is the
+// exit status.
+func Program(name string, body func() error) int {
+	fail := func(err error) int {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return 1
+	}
+	if os.Geteuid() != 0 {
+		return fail(errors.New("must be run as root"))
+	}
+	inside, code, err := Enter()
+	if err == nil && inside {
+		err = body()
+		Leave()
+	}
+	if err != nil {
+		return fail(err)
+	}
+	return code
+}

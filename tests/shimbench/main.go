@@ -43,21 +43,7 @@ func main() {
 	flag.StringVar(&o.docs, "docs", "-", "`file` whose shimbench section is rewritten, - for none")
 	flag.StringVar(&o.bin, "bin", "", "`directory` of containerd-shim-berth-v2, instead of this module's bin")
 	flag.Parse()
-	if os.Geteuid() != 0 {
-		fmt.Fprintln(os.Stderr, "shimbench: must be run as root")
-		os.Exit(1)
-	}
-	// A mount namespace of our own: what we mount ends with us.
-	inside, code, err := rig.Enter()
-	if err == nil && inside {
-		err = bench(o)
-		rig.Leave()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "shimbench:", err)
-		os.Exit(1)
-	}
-	os.Exit(code)
+	os.Exit(rig.Program("shimbench", func() error { return bench(o) }))
 }
 
 func bench(o options) (err error) {
