@@ -13,6 +13,7 @@ import (
 	"berth/shim/conmon/options"
 	"berth/shim/logs"
 	"berth/shim/ociruntime"
+	"berth/shim/stdio"
 )
 
 // wiring is both ends of the process's streams.
@@ -60,24 +61,14 @@ func wire(o options.Options) (*wiring, error) {
 	return w, err
 }
 
-// pipe is pipe2(2): our end is for Go's poller, the process's may be opened
-// again as /dev/stdout by whatever user it becomes.
+// pipe is one whose other end the process may open again, as /dev/stdout, by
+// whatever user it becomes.
 func pipe(read bool) (ours, theirs *os.File, err error) {
-	var fds [2]int
-	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return nil, nil, os.NewSyscallError("pipe2", err)
+	ours, theirs, err = stdio.Pipe(read)
+	if err == nil {
+		err = theirs.Chmod(0o777)
 	}
-	mine, other := fds[0], fds[1]
-	if !read {
-		mine, other = other, mine
-	}
-	if err = unix.SetNonblock(mine, true); err == nil {
-		err = unix.Fchmod(other, 0o777)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, unix.Close(mine), unix.Close(other))
-	}
-	return os.NewFile(uintptr(mine), "|"), os.NewFile(uintptr(other), "|"), nil
+	return ours, theirs, err
 }
 
 // begun closes the process's ends: it has them, or there is none.
@@ -116,36 +107,41 @@ func (w *wiring) takeTerminal() error {
 	if err != nil {
 		return err
 	}
-	// A file of ours that the poller knows: the one we got may block.
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	_ = f.Close() // fd is a copy
+	master, err := stdio.Terminal(f)
 	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	if err := errors.Join(newlines(fd), unix.SetNonblock(fd, true)); err != nil {
-		_ = unix.Close(fd) // never used
 		return err
+	}
+	if err := newlines(master); err != nil {
+		return errors.Join(err, master.Close())
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.master = os.NewFile(uintptr(fd), "/dev/ptmx")
+	w.master = master
 	w.stdin, w.stdout = w.master, w.master
 	_ = w.stderr.Close() // it was the runtime's
 	w.stderr = nil
 	if w.height != 0 || w.width != 0 {
-		return w.setSize()
+		return stdio.SetSize(w.master, w.width, w.height)
 	}
 	return nil
 }
 
 // newlines has the terminal print "\r\n" for "\n", as conmon does.
-func newlines(fd int) error {
-	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+func newlines(master *os.File) error {
+	raw, err := master.SyscallConn()
 	if err != nil {
-		return os.NewSyscallError("tcgetattr", err)
+		return err
 	}
-	t.Oflag |= unix.ONLCR
-	return os.NewSyscallError("tcsetattr", unix.IoctlSetTermios(fd, unix.TCSETS, t))
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		t, err := unix.IoctlGetTermios(int(fd), unix.TCGETS)
+		if err == nil {
+			t.Oflag |= unix.ONLCR
+			err = unix.IoctlSetTermios(int(fd), unix.TCSETS, t)
+		}
+		set = os.NewSyscallError("tcsetattr", err)
+	})
+	return errors.Join(err, set)
 }
 
 // resize gives the terminal this many rows and columns, now or when there is one.
@@ -156,19 +152,7 @@ func (w *wiring) resize(height, width uint16) error {
 	if w.master == nil {
 		return nil
 	}
-	return w.setSize()
-}
-
-func (w *wiring) setSize() error {
-	raw, err := w.master.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var set error
-	err = raw.Control(func(fd uintptr) {
-		set = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: w.height, Col: w.width})
-	})
-	return errors.Join(err, os.NewSyscallError("TIOCSWINSZ", set))
+	return stdio.SetSize(w.master, w.width, w.height)
 }
 
 // outputs are the streams to copy.

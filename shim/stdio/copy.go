@@ -85,9 +85,9 @@ func readable(fd uintptr) bool {
 	return n != 0 || err != nil // an error is read(2)'s to tell
 }
 
-// pipe is pipe2(2) whose parent's end is non-blocking and waited for by Go's
+// Pipe is pipe2(2) whose parent's end is non-blocking and waited for by Go's
 // poller, so that a stream costs no thread.
-func pipe(parentReads bool) (parent, child *os.File, err error) {
+func Pipe(parentReads bool) (parent, child *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, nil, os.NewSyscallError("pipe2", err)

@@ -47,12 +47,12 @@ func startLogger(scheme, rest string, o Options) (s [2]*sink, err error) {
 		}
 	}()
 	for i := range 2 {
-		if l.w[i], theirs[i], err = pipe(false); err != nil {
+		if l.w[i], theirs[i], err = Pipe(false); err != nil {
 			return s, err
 		}
 		s[i] = &sink{Writer: l.w[i], closers: []io.Closer{l.w[i]}}
 	}
-	ready, readyEnd, err := pipe(true)
+	ready, readyEnd, err := Pipe(true)
 	if err != nil {
 		return s, err
 	}

@@ -9,8 +9,6 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"berth/shim/supervise"
 )
 
@@ -97,7 +95,7 @@ func (s *Streams) outPipe(n int, w *sink, o Options) error {
 		s.child[n] = null
 		return err
 	}
-	mine, theirs, err := pipe(true)
+	mine, theirs, err := Pipe(true)
 	if err != nil {
 		return err
 	}
@@ -146,7 +144,7 @@ func (s *Streams) openStdin(o Options) error {
 		s.onBegun = append(s.onBegun, func(master *os.File) { go func() { _ = pump(master, source) }() })
 		return nil
 	}
-	mine, theirs, err := pipe(false)
+	mine, theirs, err := Pipe(false)
 	if err != nil {
 		return err
 	}
@@ -169,25 +167,17 @@ func (s *Streams) Wiring() supervise.Wiring {
 
 // console takes the terminal's master.
 func (s *Streams) console(master *os.File) error {
-	if err := unix.SetNonblock(int(master.Fd()), true); err != nil {
-		return err
-	}
-	// A file of ours that the poller knows: the one we got may block.
-	fd, err := unix.FcntlInt(master.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	ours, err := Terminal(master)
 	if err != nil {
-		return os.NewSyscallError("fcntl", err)
-	}
-	_ = master.Close()
-	if err := unix.SetNonblock(fd, true); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.master = os.NewFile(uintptr(fd), "/dev/ptmx")
+	s.master = ours
 	s.opened = append(s.opened, s.master)
 	s.sources = append(s.sources, s.master)
 	if s.width != 0 {
-		_ = s.resize()
+		_ = SetSize(s.master, s.width, s.height)
 	}
 	for _, f := range s.onBegun {
 		f(s.master)
@@ -216,19 +206,7 @@ func (s *Streams) Resize(width, height uint16) error {
 	if s.master == nil {
 		return nil // when there is one
 	}
-	return s.resize()
-}
-
-func (s *Streams) resize() error {
-	raw, err := s.master.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var set error
-	err = raw.Control(func(fd uintptr) {
-		set = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: s.height, Col: s.width})
-	})
-	return errors.Join(err, set)
+	return SetSize(s.master, s.width, s.height)
 }
 
 // CloseStdin has the process read EOF once the client's ends are closed too.
