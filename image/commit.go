@@ -166,7 +166,6 @@ func (t *Tool) putImage(ctx context.Context, target *store.Image, base *loaded, 
 	if err != nil {
 		return "", err
 	}
-	d.Platform = nil
 	return d.Digest, target.Finish(ctx, d)
 }
 

@@ -190,6 +190,11 @@ commits() {
 	assert_eq "$(names_of_layer x)" "mnt srv srv/w"
 	bi -q commit --volumes "$T/b" y
 	assert_eq "$(names_of_layer y)" "data data/more mnt srv srv/w"
+	# A bundle that is not mounted, as after the machine was started, has the same.
+	bi unmount "$T/b"
+	bi -q commit "$T/b" z
+	assert_eq "$(names_of_layer z)" "mnt srv srv/w"
+	run ! mountpoint -q "$T/b/rootfs"
 }
 
 @test "commit: names of whiteouts are refused" {

@@ -387,6 +387,20 @@ docker.io/library/two:latest"
 	assert_eq "$(bi -q config --no-history --image-user 7 other)" "docker.io/library/other:latest@${first#*@}"
 }
 
+@test "config: a digest is no name, and an index is not replaced by one of its images" {
+	get app
+	before=$(digest_of app)
+	refused NAME config --image-user 7 "$before"
+	refused NAME config --image-user 7 "${before#*:}"
+	assert_eq "$(bi -q list)" docker.io/library/app:latest
+	bi -q pull --all-platforms "oci:$IMG/multi:latest" multi
+	before=$(digest_of multi)
+	refused NAME config --image-user 7 multi
+	assert_eq "$(digest_of multi)" "$before"
+	bi -q config --image-user 7 multi mine
+	assert_eq "$(config_of mine .config.config.User)" 7
+}
+
 @test "config: what nobody knows" {
 	get bb
 	refused Nothing config --clear Nothing bb
