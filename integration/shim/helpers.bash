@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 source "$BATS_TEST_DIRNAME/containerd.bash"
+source "$BATS_TEST_DIRNAME/../cases.bash"
 SHIM=${SHIM:-io.containerd.berth.v2}
 
 setup() {
@@ -32,21 +33,6 @@ shims() { pgrep -f "containerd-shim-[a-z]*-v2 .*-id $ID" || true; }
 shim_pid() { pgrep -f "containerd-shim-[a-z]*-v2 .*-id ${1:-$ID} " | head -n1; }
 no_shims() { [[ -z $(shims) ]]; }
 
-wait_for() {
-	local i
-	for ((i = 0; i < 250; i++)); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.02
-	done
-	echo "never came true: $*" >&2
-	return 1
-}
-try() {
-	status=0
-	"$@" >"$T/try" 2>&1 3>&- </dev/null || status=$?
-	output=$(<"$T/try")
-}
-
 # run_ct ARG…: in the foreground, removed afterwards. EXTRA are flags of ctr run.
 run_ct() {
 	try ctr_ run --rm --runtime "$SHIM" --cgroup "$SUITE_CGROUP/$ID" "${EXTRA[@]}" --rootfs "$CD/rootfs" "$ID" "$@"
@@ -71,17 +57,3 @@ watch_events() {
 # events_of: the topics of this case's container, in order.
 events_of() { grep -F "\"$ID\"" "$T/events" | grep -o '/tasks/[a-z-]*' | sed 's|/tasks/||' | xargs; }
 has_event() { events_of | grep -qw -- "$1"; }
-
-fail() {
-	printf '%s\nstatus: %s\noutput: %s\n' "$1" "${status:-}" "${output:-}" >&2
-	return 1
-}
-assert_ok() { ((status == 0)) || fail "want success"; }
-assert_status() { ((status == $1)) || fail "want exit status $1"; }
-assert_fails() {
-	((status != 0)) || fail "want a failure" || return 1
-	(($# == 0)) || [[ $output == *"$1"* ]] || fail "want in output: $1"
-}
-assert_output() { [[ $output == "$1" ]] || fail "want output: $1"; }
-assert_has() { [[ $output == *"$1"* ]] || fail "want in output: $1"; }
-assert_eq() { [[ $1 == "$2" ]] || fail "got $(printf %q "$1"), want $(printf %q "$2")"; }
