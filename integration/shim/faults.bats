@@ -112,6 +112,16 @@ socket_of() { cut -d: -f2- <"$CD/state/io.containerd.runtime.v2.task/default/${1
 	((score == $(cat "/proc/$(<"$CD/pid")/oom_score_adj") + 1))
 }
 
+@test "faults: signals that end a program do not end the shim, and its children have the defaults" {
+	local s
+	idle_ct
+	for s in TERM INT HUP PIPE USR1; do kill -s "$s" "$(shim_pid)"; done
+	exec_ct true
+	assert_ok
+	assert_eq "$(grep -E '^Sig(Ign|Blk|Cgt)' "/proc/$(pid_of)/status" | grep -c 0000000000000000)" 3
+	WAIT=10 wait_for grep -q goroutines "$CD/log" # what USR1 asks for
+}
+
 @test "faults: an idle shim is small" {
 	idle_ct
 	anonymous=$(awk '/^Anonymous:/ { print $2 }' "/proc/$(shim_pid)/smaps_rollup")

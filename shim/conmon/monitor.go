@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/internal/residency"
+	"berth/internal/selfpipe"
 	"berth/shim/attach"
 	"berth/shim/conmon/options"
 	"berth/shim/ociruntime"
@@ -37,7 +37,7 @@ type monitor struct {
 	o       options.Options
 	score   string // our caller's oom_score_adj, "" for unknown
 	launch  launcher
-	signals chan os.Signal
+	signals chan unix.Signal
 	log     ownLog
 
 	sync    *callerPipe
@@ -55,7 +55,7 @@ type monitor struct {
 
 func newMonitor(o options.Options, score string, launch launcher) *monitor {
 	return &monitor{
-		o: o, score: score, launch: launch, signals: make(chan os.Signal, 16),
+		o: o, score: score, launch: launch, signals: make(chan unix.Signal, 16),
 		log: ownLog{o}, sync: openCallerPipe(o.SyncPipe), attach: openCallerPipe(o.AttachPipe), wiring: &wiring{}, inherited: inherited(),
 	}
 }
@@ -209,9 +209,11 @@ func (m *monitor) attend() int {
 		}
 	}
 	checkOOM := m.watchOOM()
-	died := make(chan os.Signal, 1)
-	signal.Notify(died, unix.SIGCHLD)
+	died := make(chan unix.Signal, 1)
 	go ociruntime.ReapOrphans(died)
+	if err := selfpipe.Notify(died, unix.SIGCHLD); err != nil {
+		m.warn(err) // zombies stay until we end
+	}
 	go m.passSignals()
 	var timeout *time.Timer
 	if m.o.Timeout > 0 {
@@ -234,8 +236,8 @@ func (m *monitor) attend() int {
 // passSignals has the process get the signals that ask us to end.
 func (m *monitor) passSignals() {
 	for s := range m.signals {
-		if sig, ok := s.(unix.Signal); ok && sig != unix.SIGPIPE && sig != unix.SIGHUP {
-			if err := m.process.Signal(sig); err != nil && !errors.Is(err, supervise.ErrNotFound) {
+		if s != unix.SIGPIPE && s != unix.SIGHUP {
+			if err := m.process.Signal(s); err != nil && !errors.Is(err, supervise.ErrNotFound) {
 				m.warn(err)
 			}
 		}

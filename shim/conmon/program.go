@@ -3,9 +3,9 @@
 package conmon
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"berth/internal/atomicfile"
+	"berth/internal/selfpipe"
 	"berth/shim/conmon/options"
 	"berth/shim/logs"
 )
@@ -198,8 +199,8 @@ func passthrough(o options.Options) bool {
 func (p Program) supervise(o options.Options, score string) int {
 	m := newMonitor(o, score, p.launcher(o))
 	// Caught, not ignored: what is ignored would be ignored in the container.
-	signal.Notify(m.signals, unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
-	if err := detach(o); err != nil {
+	err := selfpipe.Notify(m.signals, unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
+	if err = errors.Join(err, detach(o)); err != nil {
 		return m.fail(err)
 	}
 	return m.run()

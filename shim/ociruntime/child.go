@@ -98,7 +98,7 @@ func ended(fd uintptr) bool {
 // ended: a subreaper's duty, prctl(2) PR_SET_CHILD_SUBREAPER. Somebody waits for
 // every other child, so a zombie that is still one a second later is an orphan.
 // It returns when died is closed.
-func ReapOrphans(died <-chan os.Signal) {
+func ReapOrphans(died <-chan unix.Signal) {
 	for range died {
 		for last := 0; ; {
 			pid := zombie()

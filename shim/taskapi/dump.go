@@ -4,8 +4,9 @@ package taskapi
 
 import (
 	"log/slog"
-	"os"
 	"runtime"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxStacks is less than a pipe holds, in bytes: what the log does not take at
@@ -14,7 +15,7 @@ const maxStacks = 32 << 10
 
 // dumpStacks logs, each time that it is asked, how many goroutines there are and
 // where they stand, as containerd's own shim does for SIGUSR1.
-func dumpStacks(log *slog.Logger, asked <-chan os.Signal) {
+func dumpStacks(log *slog.Logger, asked <-chan unix.Signal) {
 	for range asked {
 		stacks := make([]byte, maxStacks)
 		stacks = stacks[:runtime.Stack(stacks, true)]

@@ -9,13 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"sync"
 	"time"
 
 	"github.com/containerd/ttrpc"
 	"golang.org/x/sys/unix"
 
+	"berth/internal/selfpipe"
 	"berth/shim/ociruntime"
 )
 
@@ -37,15 +37,9 @@ func Serve(i *Invocation) error {
 	}
 	// Huge pages make a small heap a big one.
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0)
-	// containerd ends us by Shutdown. Caught and not ignored: what is ignored
-	// would be ignored in the container too.
-	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT)
-	died := make(chan os.Signal, 1)
-	signal.Notify(died, unix.SIGCHLD)
-	go ociruntime.ReapOrphans(died)
-	asked := make(chan os.Signal, 1)
-	signal.Notify(asked, unix.SIGUSR1)
-	go dumpStacks(log, asked)
+	if err := catchSignals(log); err != nil {
+		return err
+	}
 
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -76,6 +70,17 @@ func Serve(i *Invocation) error {
 		}
 	}
 	return err
+}
+
+// catchSignals reaps orphans and dumps stacks when signals ask for it. containerd
+// ends us by Shutdown alone: what else would end us is caught, and not ignored,
+// which the container would inherit.
+func catchSignals(log *slog.Logger) error {
+	died, asked := make(chan unix.Signal, 1), make(chan unix.Signal, 1)
+	go ociruntime.ReapOrphans(died)
+	go dumpStacks(log, asked)
+	return errors.Join(selfpipe.Notify(nil, unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT),
+		selfpipe.Notify(died, unix.SIGCHLD), selfpipe.Notify(asked, unix.SIGUSR1))
 }
 
 // inherited is the listener of Start, or of -socket.
