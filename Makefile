@@ -23,7 +23,7 @@ VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/bert
 BUILD    = GOEXPERIMENT=jsonv2,nogreenteagc CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
-.PHONY: help build test test-vm cycles test-unit lint golden integration conformance bench bench-shim bench-image fuzz demo install clean
+.PHONY: help build test test-vm cycles test-unit lint golden integration conformance test-engines bench-engines bench bench-shim bench-image fuzz demo install clean
 
 help: ## print this list
 	@echo 'Berth: make demo shows it, make test proves it; both install what they need.'
@@ -82,6 +82,16 @@ conformance: ## run the OCI's validation programs on berth, crun and runc; ARGS=
 	@tests/setup/packages.sh test
 	@$(MAKE) --no-print-directory build
 	@go run ./tests/conformance $(ARGS)
+
+test-engines: ## run the suites of Docker, Compose, containerd, Podman and Buildah with Berth, runc and crun; SUITES='docker podman:crun'
+	@tests/setup/packages.sh engines
+	@$(MAKE) --no-print-directory build
+	@integration/engines/run.sh $(SUITES)
+
+bench-engines: ## measure docker run and podman run with berth, runc and crun
+	@tests/setup/packages.sh engines
+	@$(MAKE) --no-print-directory build
+	@go run ./tests/enginebench -docs docs/performance-engines.md $(ARGS)
 
 bench-shim: ## measure the shim against containerd-shim-runc-v2, and the monitor against conmon
 	@tests/setup/packages.sh test

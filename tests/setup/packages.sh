@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Makes sure that what a make target needs is on this machine:
 #
-#   tests/setup/packages.sh build|demo|test|vm    installs what is missing (Debian, Ubuntu)
+#   tests/setup/packages.sh build|demo|test|vm|engines    installs what is missing (Debian, Ubuntu)
 #   tests/setup/packages.sh --check build|…       only says what is missing
 #
 # Each need is a probe and the Debian package that fulfils it. When nothing is
@@ -60,6 +60,15 @@ zstd               zstd
 file:/usr/lib/cni/bridge containernetworking-plugins
 iptables           iptables
 "
+needs_engines="
+dockerd            docker.io
+/usr/bin/docker    docker.io
+docker-compose     docker-compose
+mmdebstrap         mmdebstrap
+fuse-overlayfs     fuse-overlayfs
+slirp4netns        slirp4netns
+nsenter            util-linux
+"
 needs_vm="
 qemu-system-x86_64 qemu-system-x86
 mmdebstrap         mmdebstrap
@@ -73,8 +82,9 @@ needs() {
 	demo) echo "$needs_build$needs_demo" ;;
 	test) echo "$needs_build$needs_demo$needs_test" ;;
 	vm) echo "$needs_build$needs_vm" ;;
+	engines) echo "$needs_build$needs_demo$needs_test$needs_engines" ;;
 	*)
-		echo "packages.sh: what is $1? One of: build demo test vm" >&2
+		echo "packages.sh: what is $1? One of: build demo test vm engines" >&2
 		exit 2
 		;;
 	esac
@@ -153,7 +163,7 @@ main() {
 		check=1
 		shift
 	fi
-	local target=${1:?"usage: packages.sh [--check] build|demo|test|vm"} list
+	local target=${1:?"usage: packages.sh [--check] build|demo|test|vm|engines"} list
 	needs "$target" >/dev/null
 	mapfile -t list < <(missing "$target")
 	if ((${#list[@]} == 0)); then
