@@ -44,10 +44,26 @@ func (c *creation) copyTo(s plan.Step, m boot.Message) ([]byte, error) {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	defer to.Close()
-	if err := c.asContainerRoot(func() error { return (&copyUp{left: c.copyBudget()}).tree(from, to, 0) }); err != nil {
+	if err := c.asContainerRoot(func() error { return c.copyOver(from, to) }); err != nil {
 		return nil, fmt.Errorf("%s: tmpcopyup: %w", s.Origin, err)
 	}
 	return nil, nil
+}
+
+// copyOver copies all but the mode of the tmpfs itself, which it has already:
+// that of its options, or of the directory that it covers.
+func (c *creation) copyOver(from, to *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(to.Fd()), &st); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	if err := (&copyUp{left: c.copyBudget()}).tree(from, to, 0); err != nil {
+		return err
+	}
+	if err := unix.Fchmod(int(to.Fd()), st.Mode&0o7777); err != nil {
+		return fmt.Errorf("fchmod: %w", err)
+	}
+	return nil
 }
 
 // asContainerRoot runs f as the host's id of the container's root where there

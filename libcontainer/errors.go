@@ -54,11 +54,11 @@ func (e *BootError) Hint() string { return e.hint }
 // describe turns a failed operation's index and errno into words.
 func describe(p *plan.Plan, in *plan.Input, f *boot.Failure) *BootError {
 	op := &p.Program.Ops[f.Op]
-	e := &BootError{Origin: op.Origin, Errno: f.Errno}
+	e := &BootError{Origin: op.Origin, Errno: errnoOf(op, f.Errno)}
 	if op.Kind == boot.Syscall {
 		e.Call = p.Program.FormatCall(f.Op)
 	}
-	e.hint = hint(op, f.Errno)
+	e.hint = hint(op, e.Errno)
 	process := in.Config.Process
 	switch {
 	case slices.Contains(p.CwdOps, f.Op):
@@ -78,6 +78,15 @@ func describe(p *plan.Plan, in *plan.Input, f *boot.Failure) *BootError {
 	return e
 }
 
+// errnoOf is mount(2)'s errno for a file on a directory, where move_mount(2) says
+// EINVAL: Docker explains ENOTDIR to its users.
+func errnoOf(op *boot.Op, errno unix.Errno) unix.Errno {
+	if op.Call == boot.MoveMount && errno == unix.EINVAL && strings.Contains(op.Origin, "(bind of ") {
+		return unix.ENOTDIR
+	}
+	return errno
+}
+
 // executableText is what runc says, and engines derive 126 and 127 from.
 func executableText(name string, errno unix.Errno) string {
 	switch {
@@ -90,6 +99,8 @@ func executableText(name string, errno unix.Errno) string {
 	}
 	return fmt.Sprintf("exec: %q: %v", name, errno)
 }
+
+const mismatch = "source and destination must both be directories, or both be files"
 
 // hints are advice for errors with a usual cause.
 var hints = []struct {
@@ -104,7 +115,8 @@ var hints = []struct {
 	{"mounts[", boot.Fsconfig, unix.EINVAL, "the filesystem refuses an option; dmesg may say which"},
 	{"mounts[", boot.Openat2, unix.ELOOP, "a symbolic link stands where a directory is required"},
 	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of the bind mount does not exist"},
-	{"mounts[", boot.MoveMount, unix.ENOTDIR, "source and destination must both be directories, or both be files"},
+	{"(bind of ", boot.MoveMount, unix.ENOTDIR, mismatch},
+	{"(bind of ", boot.Openat2, unix.ENOTDIR, mismatch},
 	{"process.oomScoreAdj", boot.Write, unix.EACCES, "lowering the score needs CAP_SYS_RESOURCE"},
 	{"linux.namespaces: user", boot.Unshare, unix.ENOSPC, "the limit of user namespaces is reached: see user.max_user_namespaces"},
 	{"linux.namespaces: user", boot.Unshare, unix.EPERM, "unprivileged user namespaces may be switched off: see kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"},

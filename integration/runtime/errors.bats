@@ -29,6 +29,14 @@ load helpers
 	[[ $RT != berth ]] || assert_has "permission denied"
 }
 
+@test "errors: a file on a directory is ENOTDIR, which Docker explains" {
+	lacks crun "says something else"
+	echo x >"$T/file"
+	update_config ".mounts += [{destination: \"/tmp\", type: \"bind\", source: \"$T/file\", options: [\"bind\"]}]"
+	create_fails
+	assert_has "not a directory"
+}
+
 @test "errors: a path through a file, at create" {
 	set_args /etc/passwd/x
 	create_fails

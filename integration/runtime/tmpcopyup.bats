@@ -22,6 +22,25 @@ setup() {
 	assert_output $'text\n646 12:34\ndeep/file\nmounted'
 }
 
+@test "tmpcopyup: the mode is the one asked for, or the covered directory's" {
+	lacks runc 1.2 "has the covered directory's in any case"
+	lacks crun "has the covered directory's in any case"
+	chmod 750 "$ROOTFS/dir"
+	copyup
+	update_config '.mounts += [{"destination":"/asked","type":"tmpfs","source":"tmpfs","options":["tmpcopyup","mode=1770"]}]'
+	mkdir -m 755 "$ROOTFS/asked"
+	set_script 'stat -c %a /dir /asked'
+	run_ct
+	assert_output $'750\n1770'
+}
+
+@test "tmpcopyup: the mode asked for, where the rootfs has no such directory" {
+	update_config '.mounts += [{"destination":"/made","type":"tmpfs","source":"tmpfs","options":["tmpcopyup","mode=1770"]}]'
+	set_script 'stat -c %a /made'
+	run_ct
+	assert_output 1770
+}
+
 @test "tmpcopyup: writing does not reach the rootfs" {
 	copyup
 	set_script 'echo changed >/dir/deep/file; touch /dir/new; cat /dir/deep/file'

@@ -25,6 +25,7 @@ var ErrAddress = errors.New("not an address of a stream")
 type sink struct {
 	io.Writer
 	closers []io.Closer
+	fifo    *outFifo // what it is, if it is one
 
 	mu    sync.Mutex
 	users int
@@ -43,7 +44,7 @@ func (s *sink) release() {
 	s.users--
 	last := s.users == 0
 	s.mu.Unlock()
-	if last {
+	if last && (s.fifo == nil || !s.fifo.left(func() { _ = s.Close() })) {
 		_ = s.Close()
 	}
 }
@@ -77,74 +78,38 @@ func openSinks(o Options) (s [2]*sink, err error) {
 			s[1] = s[0]
 			continue
 		}
-		f, keep, err := openSink(address)
-		if err != nil {
+		if s[i], err = openSink(address); err != nil {
 			return s, err
-		}
-		s[i] = &sink{Writer: f, closers: []io.Closer{f}}
-		if keep != nil {
-			s[i].closers = append(s[i].closers, keep)
 		}
 	}
 	return s, nil
 }
 
-// openSink opens one address for writing. keep is a reading end of a fifo: with
-// it a client that goes away and comes back makes neither EPIPE nor a hang-up.
-func openSink(address string) (f, keep *os.File, err error) {
+// openSink opens one address for writing.
+func openSink(address string) (*sink, error) {
 	scheme, path, ok := strings.Cut(address, "://")
 	if !ok {
 		scheme, path = "fifo", strings.TrimPrefix(address, "fifo:")
 	}
 	switch scheme {
 	case "fifo":
-		if keep, err = openFifo(path, unix.O_RDONLY); err != nil {
-			return nil, nil, err
+		f, err := openOutFifo(path)
+		if err != nil {
+			return nil, err
 		}
-		if f, err = openFifo(path, unix.O_WRONLY); err != nil {
-			_ = keep.Close()
-			return nil, nil, err
-		}
-		return f, keep, nil
+		return &sink{Writer: f.end, closers: []io.Closer{f}, fifo: f}, nil
 	case "file":
 		if u, err := url.Parse(address); err == nil && u.Path != "" {
 			path = u.Path
 		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		f, err = os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o644)
-		return f, nil, err
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o644)
+		if err != nil {
+			return nil, err
+		}
+		return &sink{Writer: f, closers: []io.Closer{f}}, nil
 	}
-	return nil, nil, fmt.Errorf("stdio address %q: unknown scheme %q: %w", address, scheme, ErrAddress)
-}
-
-// openFifo opens a fifo without waiting for the other end. A regular file in
-// its place is an error: it would be read at full speed.
-func openFifo(path string, flags int) (*os.File, error) {
-	// The path is the engine's, in a directory of root's.
-	fd, err := unix.Open(path, flags|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &os.PathError{Op: "open fifo", Path: path, Err: err}
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFIFO {
-		_ = unix.Close(fd)
-		return nil, fmt.Errorf("%s is not a fifo: %w", path, ErrAddress)
-	}
-	return os.NewFile(uintptr(fd), path), nil
-}
-
-// openStdinFifo opens a fifo for reading, and for writing so that it has no EOF
-// before its time.
-func openStdinFifo(path string) (source, keep *os.File, err error) {
-	path = strings.TrimPrefix(strings.TrimPrefix(path, "fifo://"), "fifo:")
-	if source, err = openFifo(path, unix.O_RDONLY); err != nil {
-		return nil, nil, err
-	}
-	if keep, err = openFifo(path, unix.O_WRONLY); err != nil {
-		_ = source.Close()
-		return nil, nil, err
-	}
-	return source, keep, nil
+	return nil, fmt.Errorf("stdio address %q: unknown scheme %q: %w", address, scheme, ErrAddress)
 }

@@ -88,6 +88,54 @@ func TestAStalledReaderHoldsUpItsStreamOnly(t *testing.T) {
 	s.Drain(giveUp) // returns although a stream is stuck
 }
 
+// containerd was away while the process ended: what that wrote last is there for
+// who comes back, with its end.
+func TestOutputWaitsForAClientThatComesAfterTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Stdout: fifo(t, dir, "out"), Stderr: fifo(t, dir, "err")}
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	_, out, errs := process(t, s)
+	if _, err := io.WriteString(out, "last words"); err != nil {
+		t.Fatal(err)
+	}
+	_ = out.Close()
+	_ = errs.Close()
+	s.Drain(nil)
+	client, err := os.OpenFile(o.Stdout, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(client); err != nil || string(got) != "last words" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestCloseDoesNotWaitForAClient(t *testing.T) {
+	before := descriptors(t)
+	for range 100 {
+		o := Options{Stdout: fifo(t, t.TempDir(), "out")}
+		s, err := Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, out, errs := process(t, s)
+		_, _ = io.WriteString(out, "last words")
+		for _, f := range []*os.File{in, out, errs} {
+			_ = f.Close()
+		}
+		s.Drain(nil)
+		_ = os.Remove(o.Stdout)
+		s.Close()
+	}
+	if after := descriptors(t); after > before {
+		t.Errorf("%d descriptors, %d before", after, before)
+	}
+}
+
 func TestStdinEndsWhenBothEndsAreClosed(t *testing.T) {
 	dir := t.TempDir()
 	o := Options{Stdin: fifo(t, dir, "in")}

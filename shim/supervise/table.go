@@ -228,7 +228,10 @@ func (m *Machine) Apply(id string, h Happening) ([]Effect, error) {
 		switch a {
 		case TellExit: // below
 		case TellDelete:
-			effects = append(append(effects, m.tellExits()...), Effect{Action: a, ID: id, Exit: p.exit})
+			effects = append(effects, m.tellExits()...)
+			if id == "" { // who hears of an exec's takes it for the container's
+				effects = append(effects, Effect{Action: a, Exit: p.exit})
+			}
 		default:
 			effects = append(effects, Effect{Action: a, ID: id, Exit: p.exit})
 		}

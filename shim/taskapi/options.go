@@ -14,6 +14,7 @@ import (
 
 	runcoptions "github.com/containerd/containerd/api/types/runc/options"
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
@@ -38,6 +39,8 @@ func decodeOptions(a *anypb.Any) (*runcoptions.Options, error) {
 			return nil, fmt.Errorf("options: %w: %w", err, errInvalid)
 		}
 		return o, nil
+	case "containerd.linux.runc.CreateOptions":
+		return o, parseCreateOptions(a.Value, o)
 	case "runtimeoptions.v1.Options", "cri.runtimeoptions.v1alpha1.Options":
 		var generic runtimeoptions.Options
 		if err := proto.Unmarshal(a.Value, &generic); err != nil {
@@ -53,6 +56,46 @@ func decodeOptions(a *anypb.Any) (*runcoptions.Options, error) {
 		return o, parseBody(body, o)
 	}
 	return nil, fmt.Errorf("options of type %q are not known: %w", a.TypeUrl, errInvalid)
+}
+
+// parseCreateOptions reads what containerd 1.x's client sends to a runtime that is
+// not called runc, as for `ctr run --uidmap`: the options of a time before shims.
+// What they have beside this is for checkpoints.
+func parseCreateOptions(data []byte, o *runcoptions.Options) error {
+	for len(data) > 0 {
+		field, kind, n := protowire.ConsumeTag(data)
+		if n < 0 {
+			return fmt.Errorf("options: %w: %w", protowire.ParseError(n), errInvalid)
+		}
+		data = data[n:]
+		var number uint64
+		var text []byte
+		switch kind {
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(data)
+		case protowire.BytesType:
+			text, n = protowire.ConsumeBytes(data)
+		default:
+			n = protowire.ConsumeFieldValue(field, kind, data)
+		}
+		if n < 0 {
+			return fmt.Errorf("options: %w: %w", protowire.ParseError(n), errInvalid)
+		}
+		data = data[n:]
+		switch field {
+		case 1:
+			o.NoPivotRoot = number != 0
+		case 8:
+			o.NoNewKeyring = number != 0
+		case 9:
+			o.ShimCgroup = string(text)
+		case 10:
+			o.IoUid = uint32(number)
+		case 11:
+			o.IoGid = uint32(number)
+		}
+	}
+	return nil
 }
 
 // parseBody reads "Name = value" lines, the part of TOML that containerd writes

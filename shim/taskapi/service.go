@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -346,6 +347,15 @@ func (s *Service) Pids(_ context.Context, r *task.PidsRequest) (*task.PidsRespon
 		return nil, err
 	}
 	pids, err := c.runtime.Pids()
+	if c.State("") == supervise.Stopped {
+		// Like a zombie, until it is deleted. A containerd that comes back takes
+		// a task without processes for the rest of a failed create and removes
+		// it, with an end and output that it has not heard of.
+		x, _ := c.Exit("")
+		if !slices.Contains(pids, x.Pid) {
+			pids, err = append(pids, x.Pid), nil
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -107,7 +107,7 @@ func TestALife(t *testing.T) {
 			t.Error("shutdown without a container does not end the shim")
 		}
 		want := []string{
-			"/tasks/create", "/tasks/start", "/tasks/exec-added sh", "/tasks/exec-started sh pid+1", "/tasks/exit sh 143", "/tasks/delete sh 143",
+			"/tasks/create", "/tasks/start", "/tasks/exec-added sh", "/tasks/exec-started sh pid+1", "/tasks/exit sh 143",
 			"/tasks/paused", "/tasks/resumed", "/tasks/exit web 137", "/tasks/delete web 137",
 		}
 		if got := r.topics(); !slices.Equal(got, want) {
@@ -346,6 +346,23 @@ func TestARuntimesErrorIsToldAndAskedAgain(t *testing.T) {
 		refused[task.DeleteResponse](r, "delete", "Delete", &task.DeleteRequest{ID: "web"}, codes.Unknown)
 		f.breaks("Delete", nil)
 		must[task.DeleteResponse](r, "Delete", &task.DeleteRequest{ID: "web"})
+	})
+}
+
+// A containerd that was away while a task ended finds it, and not the rest of a
+// failed create.
+func TestAnEndedTaskHasItsPidUntilItIsDeleted(t *testing.T) {
+	forBoth(t, func(t *testing.T, r *rig) {
+		r.run("web")
+		f := r.fake("web")
+		r.end("web", 3)
+		f.mu.Lock()
+		f.pid = firstPid // its cgroup is empty
+		f.mu.Unlock()
+		pids := must[task.PidsResponse](r, "Pids", &task.PidsRequest{ID: "web"})
+		if len(pids.Processes) != 1 || pids.Processes[0].Pid != firstPid {
+			t.Errorf("pids: %v", pids)
+		}
 	})
 }
 

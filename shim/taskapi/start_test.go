@@ -98,6 +98,21 @@ func TestOptionsOfBothTypes(t *testing.T) {
 	}
 }
 
+// What `ctr run --uidmap` of containerd 1.6 sends to io.containerd.berth.v2.
+func TestOptionsOfContainerd1ForAnUnknownRuntime(t *testing.T) {
+	typeURL := "containerd.linux.runc.CreateOptions"
+	// no_pivot_root, file_locks, empty_namespaces, no_new_keyring, shim_cgroup, io_uid, io_gid
+	value := []byte("\x08\x01\x28\x01\x32\x03net\x40\x01\x4a\x02/a\x50\xa0\x8d\x06\x58\xc0\x9a\x0c")
+	o, err := decodeOptions(&anypb.Any{TypeUrl: typeURL, Value: value})
+	want := &runcoptions.Options{NoPivotRoot: true, NoNewKeyring: true, ShimCgroup: "/a", IoUid: 100000, IoGid: 200000}
+	if err != nil || !proto.Equal(o, want) {
+		t.Errorf("got %v, %v; want %v", o, err, want)
+	}
+	if _, err := decodeOptions(&anypb.Any{TypeUrl: typeURL, Value: value[:len(value)-1]}); !errors.Is(err, errInvalid) {
+		t.Errorf("cut off: %v, want invalid", err)
+	}
+}
+
 func TestGroupIsTheFirstAnnotation(t *testing.T) {
 	for _, c := range []struct{ annotations, want string }{
 		{`{}`, "web"},
