@@ -37,7 +37,8 @@ func copyAttributes(from string, to *os.File) error {
 	return os.NewSyscallError("utimensat", unix.UtimesNanoAt(fd, ".", times, 0))
 }
 
-// copyXattrs leaves out trusted.*, which overlayfs has its marks in.
+// copyXattrs leaves out trusted.* and user.overlay.*, which overlayfs has its
+// marks in.
 func copyXattrs(from, to int) error {
 	list := make([]byte, 64<<10) // XATTR_LIST_MAX
 	n, err := unix.Flistxattr(from, list)
@@ -49,7 +50,7 @@ func copyXattrs(from, to int) error {
 	}
 	value := make([]byte, 64<<10) // XATTR_SIZE_MAX
 	for name := range strings.SplitSeq(strings.TrimSuffix(string(list[:n]), "\x00"), "\x00") {
-		if name == "" || strings.HasPrefix(name, "trusted.") || name == "security.selinux" {
+		if name == "" || strings.HasPrefix(name, "trusted.") || strings.HasPrefix(name, "user.overlay.") || name == "security.selinux" {
 			continue
 		}
 		size, err := unix.Fgetxattr(from, name, value)

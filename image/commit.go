@@ -77,6 +77,9 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 	if err != nil {
 		return "", "", err
 	}
+	if err := t.sameIDs(b); err != nil {
+		return "", "", fmt.Errorf("commit %s: %w", dir, err)
+	}
 	unmount, err := t.mounted(ctx, b)
 	if err != nil {
 		return "", "", err
@@ -114,14 +117,20 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 }
 
 // mounted sees to it that a bundle's root file system is there: what is left out
-// of a layer is looked up in it.
+// of a layer is looked up in it. It may be mounted in another mount namespace,
+// so that we do not write to it.
 func (t *Tool) mounted(ctx context.Context, b store.Bundle) (unmount func(), err error) {
 	rootfs := filepath.Join(b.Path, rootfsName)
 	there, err := isMountPoint(rootfs)
 	if err != nil || there || b.Mode != ModeOverlay {
 		return func() {}, err
 	}
-	if err := t.Mount(ctx, b.Path); err != nil {
+	lowers, err := t.lowers(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	all := append([]string{filepath.Join(b.Path, upperName)}, lowers...)
+	if err := overlay.Mount(overlay.Options{Lowers: all, UserXattr: !t.ids.Initial()}, rootfs); err != nil {
 		return nil, err
 	}
 	return func() {
@@ -178,7 +187,7 @@ func (t *Tool) changes(ctx context.Context, b store.Bundle, img *loaded, o diff.
 	if err != nil {
 		return nil, nil, err
 	}
-	paths, err := t.layers(ctx, img, UnpackOptions{})
+	paths, err := t.layers(ctx, img)
 	if err != nil {
 		return root, nil, err
 	}
@@ -215,7 +224,7 @@ func (t *Tool) copyChanges(b store.Bundle, o diff.Options) (*os.File, []diff.Cha
 // treeOptions leave out what is mounted in the container, and the image's
 // volumes.
 func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.Options, error) {
-	do := diff.Options{Warn: t.o.Warn, Paranoid: o.Paranoid}
+	do := diff.Options{Warn: t.o.Warn, Paranoid: o.Paranoid, UserXattr: !t.ids.Initial()}
 	data, err := os.ReadFile(filepath.Join(b.Path, "config.json"))
 	if err != nil {
 		return do, err
@@ -224,7 +233,10 @@ func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.O
 	if err := json.Unmarshal(data, &spec); err != nil {
 		return do, fmt.Errorf("%s/config.json: %w", b.Path, err)
 	}
-	if spec.Linux != nil && len(spec.Linux.UIDMappings) > 0 {
+	switch mapped := spec.Linux != nil && len(spec.Linux.UIDMappings) > 0; {
+	case !t.ids.Initial(): // ids are the container's already, or noted by who had one only
+		do.Rootless = b.IDs == ""
+	case mapped:
 		do.UIDs, do.GIDs = spec.Linux.UIDMappings, spec.Linux.GIDMappings
 		do.Rootless = unix.Geteuid() != 0
 	}

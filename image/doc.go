@@ -21,6 +21,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"path/filepath"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -33,6 +36,7 @@ import (
 	"berth/image/registry"
 	"berth/image/store"
 	"berth/image/transport"
+	"berth/image/userns"
 )
 
 // Options are the same for all verbs.
@@ -40,6 +44,9 @@ type Options struct {
 	// Root is the store's directory; "" is the user's own.
 	Root     string
 	Registry registry.Options
+	// Transient says that our mounts end with this process: an overlay that others
+	// shall see cannot be made.
+	Transient bool
 	// Limits bound each layer that is unpacked; the zero value is the default.
 	Limits layer.Limits
 	// Parallel is how many blobs are copied at a time; 0 is 4.
@@ -54,6 +61,7 @@ type Options struct {
 type Tool struct {
 	o     Options
 	store *store.Store
+	ids   userns.Maps // of the namespace that we are root of; none for root, and an ordinary user
 }
 
 // Open opens the store, and makes it if it is not there.
@@ -77,11 +85,18 @@ func Open(o Options) (*Tool, error) {
 	if o.Progress == nil {
 		o.Progress = func(progress.Step) {}
 	}
-	s, err := store.Open(o.Root)
+	t := &Tool{o: o}
+	var err error
+	if os.Geteuid() == 0 {
+		if t.ids, err = userns.Current(); err != nil {
+			return nil, err
+		}
+	}
+	t.store, err = store.Open(o.Root)
 	if err != nil {
 		return nil, err
 	}
-	return &Tool{o: o, store: s}, nil
+	return t, nil
 }
 
 // Close lets others remove what this tool has put and not named.
@@ -168,6 +183,9 @@ func (t *Tool) Pull(ctx context.Context, from string, o PullOptions) (string, di
 	if archive.HasPrefix(from) {
 		return t.pullArchive(ctx, from, o)
 	}
+	if err := notAFile(from); err != nil {
+		return "", "", err
+	}
 	ref, err := reference.Parse(from)
 	if err != nil {
 		return "", "", err
@@ -183,6 +201,23 @@ func (t *Tool) Pull(ctx context.Context, from string, o PullOptions) (string, di
 	defer source.Close()
 	d, err := transport.Copy(ctx, source, t.store.Image(as), t.copyOptions("pull", o))
 	return as, d.Digest, err
+}
+
+// notAFile refuses a path in the place of a name: one that can be no name, or is
+// that of an archive or a layout.
+func notAFile(s string) error {
+	st, err := os.Stat(s)
+	if err != nil {
+		return nil
+	}
+	_, layout := os.Stat(filepath.Join(s, ocispec.ImageLayoutFile))
+	switch {
+	case st.IsDir() && layout == nil:
+		return fmt.Errorf("pull %s: it is an image layout (hint: pull oci:%[1]s NAME)", s)
+	case path.IsAbs(s), strings.HasPrefix(s, "."), strings.HasSuffix(s, ".tar"), strings.HasSuffix(s, ".tgz"), strings.Contains(s, ".tar."):
+		return fmt.Errorf("pull %s: it is a file (hint: berth-image import %[1]s NAME)", s)
+	}
+	return nil
 }
 
 // asName is the name that the user wants, else the source's own.
@@ -203,10 +238,11 @@ func (t *Tool) pullArchive(ctx context.Context, from string, o PullOptions) (str
 		return "", "", err
 	}
 	defer source.Close()
-	if o.As == "" && l.Name == "" {
-		return "", "", fmt.Errorf("%s: what is the image to be called? (hint: berth-image import %s NAME)", from, from)
+	own := cmp.Or(l.Name, source.Name())
+	if o.As == "" && own == "" {
+		return "", "", fmt.Errorf("%s: what is the image to be called? (hint: berth-image pull %[1]s NAME)", from)
 	}
-	as, err := asName(o.As, l.Name)
+	as, err := asName(o.As, own)
 	if err != nil {
 		return "", "", err
 	}

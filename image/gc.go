@@ -20,8 +20,10 @@ import (
 func (t *Tool) GC(ctx context.Context, o store.GCOptions) (store.Report, error) {
 	o.Before = func(bundles []store.Bundle) {
 		t.sweepRuns()
-		if err := network.Sweep(ctx, ""); err != nil {
-			t.o.Warn(err.Error())
+		if t.ids.Initial() { // a user has no networks
+			if err := network.Sweep(ctx, ""); err != nil {
+				t.o.Warn(err.Error())
+			}
 		}
 		for _, b := range bundles {
 			removeLeftovers(b.Path)
@@ -32,21 +34,36 @@ func (t *Tool) GC(ctx context.Context, o store.GCOptions) (store.Report, error) 
 
 // sweepRuns ends the Runs that were killed. What cannot be ended stays.
 func (t *Tool) sweepRuns() {
-	dirs, err := filepath.Glob(escapeGlob(filepath.Join(t.store.Path(), runDir)) + "/*")
-	if err != nil {
-		return // escapeGlob leaves nothing that could be wrong
+	if err := eachKilledRun(t.store.Path(), endRun); err != nil {
+		t.o.Warn(err.Error())
 	}
+}
+
+// EndRuns ends the containers of Runs that were killed, for a user with a store
+// at root: they alone may do so, and not from a user namespace of theirs, which
+// is not the container's. GC, and Run with the same ID, remove what is left.
+func EndRuns(root string) error { return eachKilledRun(root, endContainer) }
+
+// eachKilledRun calls for the bundles of Runs that were killed, which are locked
+// meanwhile.
+func eachKilledRun(root string, call func(dir string) error) error {
+	dirs, err := filepath.Glob(escapeGlob(filepath.Join(root, runDir)) + "/*")
+	if err != nil {
+		return nil // escapeGlob leaves nothing that could be wrong
+	}
+	var failed error
 	for _, dir := range dirs {
 		if strings.HasPrefix(filepath.Base(dir), ".") {
 			continue // a workplace, which its record leads to
 		}
 		lock, err := lockDirectory(dir)
 		if err == nil {
-			err = endRun(dir)
+			err = call(dir)
 			_ = lock.Close() // read only
 		}
-		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, os.ErrNotExist) {
-			t.o.Warn(err.Error())
+		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, os.ErrNotExist) {
+			failed = errors.Join(failed, err)
 		}
 	}
+	return failed
 }

@@ -4,11 +4,14 @@ package image
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
@@ -40,13 +43,17 @@ func (t *Tool) Import(ctx context.Context, from, as string, o ImportOptions) (st
 	}
 	source, err := l.Open(archive.Options{})
 	if err != nil {
+		if st, statErr := os.Stat(l.Path); statErr == nil && st.IsDir() && l.Kind == "" && errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w (hint: to make an image of its files: tar -C %s -cf FILE . && berth-image import FILE NAME)", err, l.Path)
+		}
 		return "", "", err
 	}
 	defer source.Close()
-	if as == "" && l.Name == "" {
+	own := cmp.Or(l.Name, source.Name())
+	if as == "" && own == "" {
 		return "", "", fmt.Errorf("import %s: what is the image to be called? (hint: import %[1]s NAME)", from)
 	}
-	full, err := asName(as, l.Name)
+	full, err := asName(as, own)
 	if err != nil {
 		return "", "", err
 	}

@@ -69,6 +69,7 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 	if err := os.MkdirAll(runs, 0o700); err != nil {
 		return 1, err
 	}
+	o.RuntimeArgs = append(t.stateRoot(runs), o.RuntimeArgs...)
 	dir := filepath.Join(runs, o.ID)
 	if filepath.Dir(dir) != runs || strings.HasPrefix(o.ID, ".") {
 		return 1, fmt.Errorf("name %q: want no slash in it and no dot before it", o.ID)
@@ -88,7 +89,7 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 	if err != nil {
 		return 1, err
 	}
-	o.Unpack.Volatile, o.Unpack.NoManifest = true, true
+	o.Unpack.own, o.Unpack.Volatile, o.Unpack.NoManifest = true, true, true
 	o.Unpack.files = map[string][]byte{runRecord: record}
 	w, err := t.unpack(ctx, name, dir, o.Unpack)
 	if err != nil {
@@ -98,7 +99,11 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 	if err := t.Close(); err != nil { // others may collect garbage meanwhile
 		return 1, err
 	}
+	program := lookProgram(dir)
 	status, err = o.execute(ctx, dir)
+	if status == 1 && program != 0 {
+		status = program // the runtime has said so in words
+	}
 	if err != nil {
 		err = errors.Join(err, o.supervision().end())
 	}
@@ -111,6 +116,16 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 		removed = again.store.UnpinBundle(dir)
 	}
 	return status, errors.Join(err, removed, again.Close())
+}
+
+// stateRoot is where the runtime keeps the state of a user's containers when
+// nothing says where their files for a session are. Other words of the user for
+// the runtime come after it.
+func (t *Tool) stateRoot(runs string) []string {
+	if os.Geteuid() == 0 && t.ids.Initial() || os.Getenv("XDG_RUNTIME_DIR") != "" {
+		return nil
+	}
+	return []string{"--root", filepath.Join(runs, ".state")}
 }
 
 func (o *RunOptions) supervision() supervision {
@@ -145,9 +160,17 @@ func clearRun(dir string) error {
 // endRun ends the container of a killed Run and removes its bundle, which the
 // caller has locked.
 func endRun(dir string) error {
+	if err := endContainer(dir); err != nil {
+		return err
+	}
+	return removeBundle(dir)
+}
+
+// endContainer ends the container of a killed Run, if it ever had one.
+func endContainer(dir string) error {
 	data, err := os.ReadFile(filepath.Join(dir, runRecord))
 	if errors.Is(err, os.ErrNotExist) {
-		return removeBundle(dir) // it never had a container
+		return nil
 	}
 	if err != nil {
 		return err
@@ -156,10 +179,7 @@ func endRun(dir string) error {
 	if err := json.Unmarshal(data, &s); err != nil {
 		return fmt.Errorf("%s: %w", filepath.Join(dir, runRecord), err)
 	}
-	if err := s.end(); err != nil {
-		return err
-	}
-	return removeBundle(dir)
+	return s.end()
 }
 
 // present pulls the image if it has to be.

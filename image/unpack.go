@@ -38,11 +38,19 @@ const (
 	rootfsName   = "rootfs"
 	upperName    = "upper"
 	workName     = "work"
+	emptyName    = "empty"           // the only lower directory of an image without layers
 	manifestName = "rootfs.manifest" // of a copy as it was unpacked, for Commit
 )
 
-// overlayForm is how shared layers are unpacked, in the store's words.
-const overlayForm = "overlay"
+// form is how shared layers are unpacked, in the store's words: in a user
+// namespace their owners are of that one, and overlayfs's marks where it reads
+// them there.
+func (t *Tool) form() string {
+	if t.ids.Initial() {
+		return "overlay"
+	}
+	return "user-" + t.ids.Name()
+}
 
 // UnpackOptions say what a bundle is made of.
 type UnpackOptions struct {
@@ -58,6 +66,7 @@ type UnpackOptions struct {
 	Paranoid bool
 	// Volumes are named ones that the config's mounts need.
 	Volumes []string
+	own     bool              // only this process uses the bundle
 	files   map[string][]byte // of ours, in the bundle
 }
 
@@ -85,12 +94,15 @@ func (t *Tool) unpack(ctx context.Context, name, dir string, o UnpackOptions) (*
 		return nil, err
 	}
 	mode := o.Mode
-	if mode == ModeAuto {
+	switch {
+	case mode == ModeAuto && t.mayOverlay(o) != nil:
+		mode = ModeCopy
+	case mode == ModeAuto:
 		mode = ModeOverlay
 	}
 	err = t.fill(ctx, w, name, mode, img, o)
-	if err != nil && o.Mode == ModeAuto && cannotOverlay(err) {
-		t.o.Warn("overlay does not work here, so the bundle gets files of its own: " + err.Error())
+	if err != nil && mode == ModeOverlay && o.Mode == ModeAuto && errors.Is(err, overlay.ErrUnusable) {
+		t.o.Warn("overlay does not work here, so the bundle gets files of its own (--mode overlay says why)")
 		w.close()
 		err = t.fill(ctx, w, name, ModeCopy, img, o)
 	}
@@ -108,16 +120,22 @@ func (t *Tool) unpack(ctx context.Context, name, dir string, o UnpackOptions) (*
 	return w, nil
 }
 
-// cannotOverlay says that another mode may work.
-func cannotOverlay(err error) bool {
-	return errors.Is(err, overlay.ErrUnusable)
+// mayOverlay says why an overlay is not for this user, or not here.
+func (t *Tool) mayOverlay(o UnpackOptions) error {
+	switch {
+	case t.o.Transient && !o.own:
+		return errors.New("its mount would end with this command (hint: in berth-image unshare, or --mode copy)")
+	case t.ids.Initial() && (len(o.Config.UIDMaps) > 0 || o.Config.Rootless):
+		return errors.New("an overlay's files need owners of their own (hint: berth-image unshare, with ids from /etc/subuid; or --mode copy)")
+	}
+	return nil
 }
 
 // fill makes everything of a bundle in its workplace.
 func (t *Tool) fill(ctx context.Context, w *workplace, name, mode string, img *loaded, o UnpackOptions) error {
-	b := store.Bundle{Path: w.final, Image: name, Manifest: img.manifest.Descriptor, Mode: mode, Volumes: o.Volumes, Created: time.Now().UTC()}
+	b := store.Bundle{Path: w.final, Image: name, Manifest: img.manifest.Descriptor, Mode: mode, Volumes: o.Volumes, IDs: t.ids.Name(), Created: time.Now().UTC()}
 	if mode == ModeOverlay {
-		b.Form, b.ChainIDs = overlayForm, document.ChainIDs(img.config.RootFS.DiffIDs)
+		b.Form, b.ChainIDs = t.form(), document.ChainIDs(img.config.RootFS.DiffIDs)
 	}
 	err := t.store.PinBundle(b) // before there is anything of it
 	if err == nil {
@@ -191,8 +209,13 @@ func (t *Tool) fillCopy(ctx context.Context, w *workplace, img *loaded, o Unpack
 }
 
 func (t *Tool) layerOptions(form layer.Form, o UnpackOptions) layer.Options {
-	lo := layer.Options{Form: form, Limits: t.o.Limits, Warn: t.o.Warn, Rootless: o.Config.Rootless}
-	if !lo.Rootless {
+	lo := layer.Options{Form: form, Limits: t.o.Limits, Warn: t.o.Warn}
+	switch {
+	case !t.ids.Initial():
+		lo.UIDs, lo.GIDs = ownIDs(t.ids.UIDs), ownIDs(t.ids.GIDs)
+	case o.Config.Rootless:
+		lo.Rootless = true
+	default:
 		lo.UIDs, lo.GIDs = layerMaps(o.Config.UIDMaps), layerMaps(o.Config.GIDMaps)
 	}
 	return lo
@@ -220,50 +243,55 @@ func (t *Tool) apply(ctx context.Context, dir *os.File, d ocispec.Descriptor, di
 
 // fillOverlay mounts shared layers, which it unpacks if they are not there.
 func (t *Tool) fillOverlay(ctx context.Context, w *workplace, img *loaded, o UnpackOptions) error {
-	if len(o.Config.UIDMaps) > 0 || o.Config.Rootless {
-		return fmt.Errorf("with a user namespace the files need owners of their own (hint: --mode copy): %w", overlay.ErrUnusable)
+	if err := t.mayOverlay(o); err != nil {
+		return err
 	}
 	for _, dir := range []string{t.store.Path(), w.temp} {
 		if err := overlay.Check(dir); err != nil {
 			return err
 		}
 	}
-	lowers, err := t.layers(ctx, img, o)
+	upper, err := w.mkdirs(rootfsName, workName, upperName)
 	if err != nil {
 		return err
 	}
-	if len(lowers) == 0 { // an image of no layers
-		empty, err := w.mkdir("empty", 0o755)
-		if err != nil {
-			return err
-		}
-		_ = empty.Close()
-		lowers = []string{w.path("empty")}
-	}
-	for _, name := range []string{rootfsName, workName, upperName} {
-		dir, err := w.mkdir(name, 0o755)
-		if err != nil {
-			return err
-		}
-		if name == upperName { // the root directory is as the image has it
-			err = copyAttributes(lowers[0], dir)
-		}
-		if err = errors.Join(err, dir.Close()); err != nil {
+	defer upper.Close()
+	rootfs := w.path(rootfsName)
+	oo := overlay.Options{Lowers: []string{rootfs}, Upper: w.path(upperName), Work: w.path(workName), UserXattr: !t.ids.Initial()}
+	if oo.UserXattr { // before layers are unpacked that nothing can mount: Linux 5.11
+		if err := errors.Join(overlay.Mount(oo, rootfs), overlay.Unmount(rootfs)); err != nil {
 			return err
 		}
 	}
-	return overlay.Mount(overlay.Options{
-		Lowers: lowers, Upper: w.path(upperName), Work: w.path(workName), Volatile: o.Volatile,
-	}, w.path(rootfsName))
+	oo.Volatile = o.Volatile
+	if oo.Lowers, err = t.layers(ctx, img); err != nil {
+		return err
+	}
+	if len(oo.Lowers) == 0 { // an image of no layers
+		empty, err := w.mkdirs(emptyName)
+		if err != nil {
+			return err
+		}
+		_ = empty.Close() // only made
+		oo.Lowers = []string{w.path(emptyName)}
+	}
+	// The root directory is as the image has it.
+	if err := copyAttributes(oo.Lowers[0], upper); err != nil {
+		return err
+	}
+	return overlay.Mount(oo, rootfs)
 }
 
 // layers are the directories of an image's unpacked layers, topmost first.
-func (t *Tool) layers(ctx context.Context, img *loaded, o UnpackOptions) ([]string, error) {
+func (t *Tool) layers(ctx context.Context, img *loaded) ([]string, error) {
 	var paths []string // topmost first
 	for i, chain := range document.ChainIDs(img.config.RootFS.DiffIDs) {
 		d, diffID := img.manifest.Manifest.Layers[i], img.config.RootFS.DiffIDs[i]
-		path, err := t.store.Layer(ctx, chain, overlayForm, func(dir *os.File) error {
-			lo := t.layerOptions(layer.Overlay, o)
+		path, err := t.store.Layer(ctx, chain, t.form(), func(dir *os.File) error {
+			lo := t.layerOptions(layer.Overlay, UnpackOptions{})
+			if !t.ids.Initial() {
+				lo.Form = layer.UserOverlay
+			}
 			for _, p := range paths {
 				f, err := os.OpenFile(p, unix.O_PATH|unix.O_DIRECTORY, 0)
 				if err != nil {
@@ -292,24 +320,42 @@ func (t *Tool) Mount(ctx context.Context, dir string) error {
 	if b.Mode != ModeOverlay {
 		return fmt.Errorf("%s has files of its own (mode %s): there is nothing to mount", dir, b.Mode)
 	}
+	if err := errors.Join(t.mayOverlay(UnpackOptions{}), t.sameIDs(b)); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
 	rootfs := filepath.Join(b.Path, rootfsName)
 	if mounted, err := isMountPoint(rootfs); err != nil || mounted {
 		return err
 	}
-	img, err := t.loadDescriptor(b.Image, b.Manifest, nil)
+	lowers, err := t.lowers(ctx, b)
 	if err != nil {
 		return err
-	}
-	lowers, err := t.layers(ctx, img, UnpackOptions{})
-	if err != nil {
-		return err
-	}
-	if len(lowers) == 0 {
-		lowers = []string{filepath.Join(b.Path, "empty")}
 	}
 	return overlay.Mount(overlay.Options{
-		Lowers: lowers, Upper: filepath.Join(b.Path, upperName), Work: filepath.Join(b.Path, workName),
+		Lowers: lowers, Upper: filepath.Join(b.Path, upperName), Work: filepath.Join(b.Path, workName), UserXattr: !t.ids.Initial(),
 	}, rootfs)
+}
+
+// lowers are the lower directories of a bundle.
+func (t *Tool) lowers(ctx context.Context, b store.Bundle) ([]string, error) {
+	img, err := t.loadDescriptor(b.Image, b.Manifest, nil)
+	if err != nil {
+		return nil, err
+	}
+	lowers, err := t.layers(ctx, img)
+	if len(lowers) == 0 {
+		lowers = []string{filepath.Join(b.Path, emptyName)}
+	}
+	return lowers, err
+}
+
+// sameIDs refuses a bundle whose files have other owners for us than for whom
+// made it.
+func (t *Tool) sameIDs(b store.Bundle) error {
+	if b.IDs == t.ids.Name() || b.IDs == "" && b.Mode == ModeCopy {
+		return nil
+	}
+	return errors.New("it was made with other ids than ours: by another user, with or without /etc/subuid, or before that was changed")
 }
 
 // Unmount takes the root file system of a bundle away; what was written stays.

@@ -129,6 +129,19 @@ func (w *workplace) mkdir(name string, mode uint32) (*os.File, error) {
 	return dir, os.NewSyscallError("fchmod", unix.Fchmod(int(dir.Fd()), mode))
 }
 
+// mkdirs makes directories of the bundle; the caller closes the last.
+func (w *workplace) mkdirs(names ...string) (last *os.File, err error) {
+	for _, name := range names {
+		if last != nil {
+			_ = last.Close() // only made
+		}
+		if last, err = w.mkdir(name, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return last, nil
+}
+
 // publish gives the bundle its name, in the place of an empty directory at most.
 // It is locked until close.
 func (w *workplace) publish() error {
@@ -202,9 +215,22 @@ func layerMaps(maps []specs.LinuxIDMapping) []layer.IDMap {
 	return out
 }
 
+// ownIDs maps the ids that a user namespace has to themselves.
+func ownIDs(maps []specs.LinuxIDMapping) []layer.IDMap {
+	own := layerMaps(maps)
+	for i := range own {
+		own[i].Host = own[i].Container
+	}
+	return own
+}
+
 func (t *Tool) diffOptions(o bundle.Options) diff.Options {
-	d := diff.Options{Warn: t.o.Warn, Rootless: o.Rootless}
-	if !o.Rootless {
+	d := diff.Options{Warn: t.o.Warn}
+	switch {
+	case !t.ids.Initial(): // they are the container's already
+	case o.Rootless:
+		d.Rootless = true
+	default:
 		d.UIDs, d.GIDs = o.UIDMaps, o.GIDMaps
 	}
 	return d

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 
@@ -17,45 +16,46 @@ import (
 	"berth/image"
 	"berth/image/bundle"
 	"berth/image/network"
+	"berth/image/userns"
 )
 
 // bundleFlags are what unpack and run may say of the container.
 func bundleFlags() []cli.Flag {
 	return []cli.Flag{
 		platformFlag(),
-		&cli.StringFlag{Name: "mode", Usage: "`overlay|copy` (default: overlay where it works)"},
+		&cli.StringFlag{Name: "mode", Usage: "`overlay|copy`: shared layers, or files of its own (default: overlay where it works)"},
 		&cli.StringFlag{Name: "entrypoint", Usage: "`COMMAND` in the place of the image's, a JSON list or words"},
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=VALUE`, or NAME to pass on"},
-		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`USER[:GROUP]`"},
-		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "`DIR`"},
-		&cli.StringFlag{Name: "hostname", Usage: "`NAME`"},
-		&cli.StringSliceFlag{Name: "mount", Usage: "`type=bind|volume|tmpfs,source=…,destination=…[,…]`"},
-		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "`HOST|NAME:DESTINATION[:OPTIONS]`"},
-		&cli.StringSliceFlag{Name: "tmpfs", Usage: "`DESTINATION[:OPTIONS]`"},
-		&cli.StringFlag{Name: "net", Usage: "`host|none|PATH` of a network namespace; run also has bridge (default with -p) and the NAME of a CNI network"},
-		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "`SIZE`, such as 512m"},
-		&cli.FloatFlag{Name: "cpus", Usage: "`NUMBER` of processors"},
-		&cli.Int64Flag{Name: "pids", Usage: "`NUMBER` of tasks"},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME=VALUE` in the environment, or NAME to pass on"},
+		&cli.StringFlag{Name: "user", Aliases: []string{"u"}, Usage: "`USER[:GROUP]` of the process, names or numbers"},
+		&cli.StringFlag{Name: "workdir", Aliases: []string{"w"}, Usage: "`DIR` that the process starts in"},
+		&cli.StringFlag{Name: "hostname", Usage: "`NAME` of the container"},
+		&cli.StringSliceFlag{Name: "mount", Usage: "`KEY=VALUE,…`: " + bundle.MountKeys},
+		&cli.StringSliceFlag{Name: "volume", Aliases: []string{"v"}, Usage: "`SOURCE:DESTINATION[:OPTIONS]`: mount a path of the host, or the volume of a name; options are ro, nosuid and so on"},
+		&cli.StringSliceFlag{Name: "tmpfs", Usage: "`DESTINATION[:OPTIONS]`: mount an empty file system in memory; options are size=64m, mode=1777 and so on"},
+		&cli.StringFlag{Name: "net", Usage: "`host|none|PATH` of a network namespace; run also has bridge (default with -p) and the NAME of a CNI network (default: none; host for an ordinary user)"},
+		&cli.StringFlag{Name: "memory", Aliases: []string{"m"}, Usage: "`SIZE` of memory at most, such as 512m"},
+		&cli.FloatFlag{Name: "cpus", Usage: "`NUMBER` of processors at most"},
+		&cli.Int64Flag{Name: "pids", Usage: "`NUMBER` of tasks at most"},
 		&cli.StringFlag{Name: "shm-size", Usage: "`SIZE` of /dev/shm"},
-		&cli.StringSliceFlag{Name: "ulimit", Usage: "`NAME=SOFT[:HARD]`"},
-		&cli.StringSliceFlag{Name: "device", Usage: "`HOST[:DESTINATION][:rwm]`"},
-		&cli.StringSliceFlag{Name: "sysctl", Usage: "`NAME=VALUE`"},
-		&cli.StringFlag{Name: "seccomp", Usage: "`default|unconfined|FILE`"},
-		&cli.StringFlag{Name: "apparmor", Usage: "`PROFILE`"},
-		&cli.StringSliceFlag{Name: "cap-add", Usage: "`CAP`, or ALL"},
-		&cli.StringSliceFlag{Name: "cap-drop", Usage: "`CAP`, or ALL"},
+		&cli.StringSliceFlag{Name: "ulimit", Usage: "`NAME=SOFT[:HARD]`: a limit of setrlimit(2), such as nofile=1024"},
+		&cli.StringSliceFlag{Name: "device", Usage: "`HOST[:DESTINATION][:rwm]`: a device of the host"},
+		&cli.StringSliceFlag{Name: "sysctl", Usage: "`NAME=VALUE` of the container's namespaces"},
+		&cli.StringFlag{Name: "seccomp", Usage: "`default|unconfined|FILE`: which system calls are allowed"},
+		&cli.StringFlag{Name: "apparmor", Usage: "`PROFILE` that is loaded"},
+		&cli.StringSliceFlag{Name: "cap-add", Usage: "`CAP`ability to add to Docker's, or ALL"},
+		&cli.StringSliceFlag{Name: "cap-drop", Usage: "`CAP`ability to take away, or ALL"},
 		&cli.BoolFlag{Name: "privileged", Usage: "no isolation from the machine's devices and settings"},
 		&cli.BoolFlag{Name: "new-privileges", Usage: "let setuid programs work"},
 		&cli.BoolFlag{Name: "read-only", Usage: "nothing can be written to the root file system"},
-		&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "a terminal"},
+		&cli.BoolFlag{Name: "tty", Aliases: []string{"t"}, Usage: "give the process a terminal"},
 		&cli.StringFlag{Name: "init", Usage: "static init `PROGRAM` of the host to reap orphans"},
 		&cli.StringSliceFlag{Name: "annotation", Usage: "`NAME=VALUE` in config.json"},
-		&cli.BoolFlag{Name: "rootless", Usage: "for an ordinary user (default, if you are one)"},
+		&cli.BoolFlag{Name: "rootless", Usage: "a container for an ordinary user (default, if you are one)"},
 	}
 }
 
 // bundleOptions reads bundleFlags; cmd is in the place of the image's.
-func bundleOptions(c *cli.Command, cmd []string) (image.UnpackOptions, error) {
+func bundleOptions(ctx context.Context, c *cli.Command, cmd []string) (image.UnpackOptions, error) {
 	u := image.UnpackOptions{Mode: c.String("mode")}
 	o := &u.Config
 	o.User, o.Cwd, o.Hostname, o.Net = c.String("user"), c.String("workdir"), c.String("hostname"), c.String("net")
@@ -71,15 +71,17 @@ func bundleOptions(c *cli.Command, cmd []string) (image.UnpackOptions, error) {
 		func() error { return err },
 		func() (err error) {
 			if c.IsSet("entrypoint") {
-				o.Entrypoint, err = words(c.String("entrypoint"))
+				if o.Entrypoint, err = words(c.String("entrypoint")); err != nil {
+					err = fmt.Errorf("--entrypoint: %w", err)
+				}
 			}
 			return err
 		},
+		func() error { return rootless(ctx, c, o) },
 		func() error { return limits(c, o) },
 		func() error { return mounts(c, o) },
 		func() (err error) { o.Sysctls, err = pairs("sysctl", c.StringSlice("sysctl")); return err },
 		func() (err error) { o.Annotations, err = pairs("annotation", c.StringSlice("annotation")); return err },
-		func() error { return rootless(c, o) },
 	} {
 		if err := step(); err != nil {
 			return u, err
@@ -104,6 +106,11 @@ func limits(c *cli.Command, o *bundle.Options) (err error) {
 			}
 		}
 	}
+	for flag, negative := range map[string]bool{"cpus": o.CPUs < 0, "pids": o.Pids < 0} {
+		if negative {
+			return fmt.Errorf("--%s %v: want a positive number", flag, c.Value(flag))
+		}
+	}
 	for _, s := range c.StringSlice("ulimit") {
 		l, err := bundle.ParseUlimit(s)
 		if err != nil {
@@ -118,7 +125,7 @@ func limits(c *cli.Command, o *bundle.Options) (err error) {
 		}
 		o.Devices = append(o.Devices, d)
 	}
-	if o.Privileged {
+	if o.Privileged && !o.Rootless { // a user has no devices to give
 		all, err := bundle.HostDevices()
 		if err != nil {
 			return err
@@ -160,23 +167,6 @@ func pairs(flag string, list []string) (map[string]string, error) {
 	return m, nil
 }
 
-func rootless(c *cli.Command, o *bundle.Options) error {
-	o.Rootless = os.Geteuid() != 0
-	if c.IsSet("rootless") {
-		o.Rootless = c.Bool("rootless")
-	}
-	if !o.Rootless {
-		return nil
-	}
-	name := ""
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	var err error
-	o.UIDMaps, o.GIDMaps, err = bundle.RootlessMaps(name, uint32(os.Geteuid()), uint32(os.Getegid()))
-	return err
-}
-
 func unpackCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unpack", Usage: "make a bundle of an image of the store", ArgsUsage: "IMAGE DIR",
@@ -184,7 +174,7 @@ func unpackCommand() *cli.Command {
 			&cli.StringFlag{Name: "cmd", Usage: "`COMMAND` in the place of the image's, a JSON list or words"},
 			&cli.BoolFlag{Name: "no-manifest", Usage: "mode copy: do not note how files were, which commit needs"},
 			&cli.BoolFlag{Name: "paranoid", Usage: "mode copy: read all files and note their sums, for commit --paranoid"}),
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: owned(func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 2, 2)
 			if err != nil {
 				return err
@@ -193,31 +183,32 @@ func unpackCommand() *cli.Command {
 			if err != nil {
 				return fmt.Errorf("--cmd: %w", err)
 			}
-			o, err := bundleOptions(c, cmd)
+			o, err := bundleOptions(ctx, c, cmd)
 			if err != nil {
 				return err
 			}
 			o.NoManifest, o.Paranoid = c.Bool("no-manifest"), c.Bool("paranoid")
+			o.Config.Inside = o.Config.Inside && !userns.Entered(os.Args)
 			return with(c, func(t *image.Tool) error {
 				if err := t.Volumes(&o); err != nil {
 					return err
 				}
 				return t.Unpack(ctx, a[0], a[1], o)
 			})
-		},
+		}),
 	}
 }
 
 func mountCommand() *cli.Command {
 	return &cli.Command{
 		Name: "mount", Usage: "mount the root file system of an overlay bundle again", ArgsUsage: "DIR",
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: owned(func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 1, 1)
 			if err != nil {
 				return err
 			}
 			return with(c, func(t *image.Tool) error { return t.Mount(ctx, a[0]) })
-		},
+		}),
 	}
 }
 
@@ -225,13 +216,13 @@ func unmountCommand() *cli.Command {
 	return &cli.Command{
 		Name: "unmount", Aliases: []string{"umount"}, Usage: "unmount the root file system of a bundle; what was written stays", ArgsUsage: "DIR",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "rm", Usage: "remove the whole bundle"}},
-		Action: func(_ context.Context, c *cli.Command) error {
+		Action: owned(func(_ context.Context, c *cli.Command) error {
 			a, err := args(c, 1, 1)
 			if err != nil {
 				return err
 			}
 			return with(c, func(t *image.Tool) error { return t.Unmount(a[0], c.Bool("rm")) })
-		},
+		}),
 	}
 }
 
@@ -243,7 +234,7 @@ func commitCommand() *cli.Command {
 			&cli.StringFlag{Name: "created-by", Value: "berth-image commit", Usage: "`COMMAND` for the history"},
 			&cli.BoolFlag{Name: "paranoid", Usage: "mode copy: read every file instead of trusting its times"},
 			&cli.BoolFlag{Name: "volumes", Usage: "include what is in the image's volumes"}),
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: owned(func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 2, 2)
 			if err != nil {
 				return err
@@ -265,7 +256,7 @@ func commitCommand() *cli.Command {
 				}
 				return printImage(c, name, d)
 			})
-		},
+		}),
 	}
 }
 
@@ -273,26 +264,35 @@ func runCommand() *cli.Command {
 	return &cli.Command{
 		Name: "run", Usage: "run a container of an image, and remove it", ArgsUsage: "IMAGE [COMMAND...]",
 		Flags: append(bundleFlags(),
-			&cli.StringFlag{Name: "name", Usage: "the container's `ID`"},
+			&cli.BoolFlag{Name: "interactive", Aliases: []string{"i"}, Usage: "pass stdin on, as run always does"},
+			&cli.BoolFlag{Name: "rm", Usage: "remove the container when it ends, as run always does"},
+			&cli.BoolFlag{Name: "detach", Aliases: []string{"d"}, Hidden: true, Usage: "not here"},
+			&cli.StringFlag{Name: "name", Usage: "`ID` of the container"},
 			&cli.StringSliceFlag{Name: "publish", Aliases: []string{"p"}, Usage: "`[[IP:]HOST:]CONTAINER[/udp]`: the host serves a port of the container"},
 			&cli.StringSliceFlag{Name: "dns", Usage: "`ADDRESS` of a name server"},
-			&cli.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN`"},
+			&cli.StringSliceFlag{Name: "dns-search", Usage: "`DOMAIN` to look names up in"},
 			&cli.StringFlag{Name: "cni-path", Sources: cli.EnvVars("CNI_PATH"), Usage: "`DIR[:DIR…]` of CNI plugins"},
 			&cli.StringFlag{Name: "cni-config", Sources: cli.EnvVars("NETCONFPATH"), Value: network.DefaultConfDir, Usage: "`DIR` of CNI networks"},
-			&cli.StringFlag{Name: "pull", Value: "missing", Usage: "`missing|always|never`"},
+			&cli.StringFlag{Name: "pull", Value: "missing", Usage: "`missing|always|never`: when to ask the registry"},
 			&cli.StringFlag{Name: "runtime", Usage: "`PROGRAM` (default: berth beside this program, or in $PATH)"},
 			&cli.StringSliceFlag{Name: "runtime-arg", Usage: "global `FLAG` of the runtime"}),
 		StopOnNthArg: new(1),
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: owned(func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 1, -1)
 			if err != nil {
 				return err
+			}
+			switch {
+			case c.Bool("detach"):
+				return errors.New("run: --detach: it stays with its container (hint: put it in the background with &; or unpack, berth create and berth start)")
+			case c.IsSet("rm") && !c.Bool("rm"):
+				return errors.New("run: --rm=false: it always removes its container (hint: unpack and berth run)")
 			}
 			o := image.RunOptions{
 				ID: c.String("name"), Pull: c.String("pull"), RuntimeArgs: c.StringSlice("runtime-arg"),
 				Stdio: [3]*os.File{os.Stdin, os.Stdout, os.Stderr},
 			}
-			if o.Unpack, err = bundleOptions(c, a[1:]); err != nil {
+			if o.Unpack, err = bundleOptions(ctx, c, a[1:]); err != nil {
 				return err
 			}
 			if o.Network, err = networkOptions(c); err != nil {
@@ -308,7 +308,7 @@ func runCommand() *cli.Command {
 				}
 				return err
 			})
-		},
+		}),
 	}
 }
 
@@ -334,7 +334,11 @@ func networkOptions(c *cli.Command) (network.Options, error) {
 // runtimePath is the berth that was installed with us, if nobody names another.
 func runtimePath(given string) (string, error) {
 	if given != "" {
-		return exec.LookPath(given)
+		path, err := exec.LookPath(given)
+		if err != nil {
+			return "", fmt.Errorf("--runtime: %w", err)
+		}
+		return path, nil
 	}
 	self, err := os.Executable()
 	if err == nil {

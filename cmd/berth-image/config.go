@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,7 +30,7 @@ func editFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "image-volume", Usage: "`PATH` to add"},
 		&cli.StringSliceFlag{Name: "expose", Usage: "`PORT[/PROTOCOL]` to add"},
 		&cli.StringFlag{Name: "image-stop-signal", Usage: "`SIGNAL` that ends the process"},
-		&cli.StringFlag{Name: "author", Usage: "who made it"},
+		&cli.StringFlag{Name: "author", Usage: "`WHO` made it"},
 		&cli.StringFlag{Name: "created", Usage: "`TIME`, RFC 3339"},
 		&cli.StringSliceFlag{Name: "clear", Usage: "`FIELD` to empty: " + strings.Join(diff.Fields(), ", ")},
 	}
@@ -37,12 +38,15 @@ func editFlags() []cli.Flag {
 
 // words reads a command: a JSON list, or words between blanks.
 func words(s string) ([]string, error) {
-	if !strings.HasPrefix(s, "[") {
-		return append([]string{}, strings.Fields(s)...), nil
+	if strings.HasPrefix(s, "[") {
+		var list []string
+		err := json.Unmarshal([]byte(s), &list)
+		return list, err
 	}
-	var list []string
-	err := json.Unmarshal([]byte(s), &list)
-	return list, err
+	if strings.ContainsAny(s, `"'`) {
+		return nil, errors.New(`quotes in words mean nothing (hint: a JSON list, such as ["sh", "-c", "echo a"])`)
+	}
+	return append([]string{}, strings.Fields(s)...), nil
 }
 
 func edits(c *cli.Command) (diff.Edits, error) {

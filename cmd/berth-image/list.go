@@ -117,7 +117,7 @@ func gcCommand() *cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "only say what would go"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait for others that use the store"},
 		},
-		Action: func(ctx context.Context, c *cli.Command) error {
+		Action: owned(func(ctx context.Context, c *cli.Command) error {
 			if _, err := args(c, 0, 0); err != nil {
 				return err
 			}
@@ -125,7 +125,7 @@ func gcCommand() *cli.Command {
 				report, err := t.GC(ctx, store.GCOptions{DryRun: c.Bool("dry-run"), Wait: c.Bool("wait")})
 				return errors.Join(err, printReport(c, report))
 			})
-		},
+		}),
 	}
 }
 
@@ -173,7 +173,7 @@ func volumeCommand() *cli.Command {
 	return &cli.Command{
 		Name: "volume", Usage: "list named volumes, or remove them with --rm", ArgsUsage: "[NAME...]",
 		Flags: []cli.Flag{&cli.BoolFlag{Name: "rm", Usage: "remove the named volumes and what is in them"}},
-		Action: func(_ context.Context, c *cli.Command) error {
+		Action: owned(func(_ context.Context, c *cli.Command) error {
 			return with(c, func(t *image.Tool) error {
 				if c.Bool("rm") {
 					var failed error
@@ -188,6 +188,6 @@ func volumeCommand() *cli.Command {
 				}
 				return err
 			})
-		},
+		}),
 	}
 }

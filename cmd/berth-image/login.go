@@ -20,7 +20,7 @@ func loginCommand() *cli.Command {
 	return &cli.Command{
 		Name: "login", Usage: "check and keep the credentials for a registry", ArgsUsage: "[HOST]",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "`NAME`"},
+			&cli.StringFlag{Name: "username", Aliases: []string{"u"}, Usage: "`NAME` of the user"},
 			&cli.BoolFlag{Name: "password-stdin", Usage: "read the password from stdin"},
 		},
 		Action: func(ctx context.Context, c *cli.Command) error {

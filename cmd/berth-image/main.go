@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
@@ -25,6 +26,7 @@ import (
 	"berth/image/layer"
 	"berth/image/progress"
 	"berth/image/registry"
+	"berth/image/userns"
 )
 
 // Set by the linker.
@@ -32,13 +34,6 @@ var (
 	version = "unknown"
 	commit  = "unknown"
 )
-
-func main() {
-	if status, ours := layer.Main(); ours {
-		os.Exit(status)
-	}
-	os.Exit(run(os.Args))
-}
 
 // exitStatus is a container's, of run.
 type exitStatus int
@@ -48,9 +43,12 @@ func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(e)
 func run(argv []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second one ends us at once
+	// A second one ends us at once. What a process group is sent may come twice.
+	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second/4, stop) })
 	err := command().Run(ctx, argv)
 	var status exitStatus
+	var start *startError
+	code := 1
 	switch {
 	case err == nil:
 		return 0
@@ -58,12 +56,15 @@ func run(argv []string) int {
 		return int(status)
 	case ctx.Err() != nil:
 		err = errors.New("interrupted")
+	case errors.As(err, &start):
+		code = start.status()
 	}
 	fmt.Fprintln(os.Stderr, "berth-image: "+strings.ReplaceAll(err.Error(), "\n", "; "))
-	return 1
+	return code
 }
 
 func command() *cli.Command {
+	cli.HelpPrinterCustom = printHelp
 	root := &cli.Command{
 		Name:    "berth-image",
 		Usage:   "turn layered images into bundles, and back",
@@ -72,7 +73,7 @@ func command() *cli.Command {
 		Commands: []*cli.Command{
 			pullCommand(), pushCommand(), importCommand(), exportCommand(),
 			listCommand(), inspectCommand(), tagCommand(), rmCommand(), gcCommand(), verifyCommand(), volumeCommand(),
-			unpackCommand(), mountCommand(), unmountCommand(), commitCommand(), configCommand(), runCommand(),
+			unpackCommand(), mountCommand(), unmountCommand(), commitCommand(), configCommand(), runCommand(), unshareCommand(),
 			loginCommand(), logoutCommand(),
 		},
 		DisableSliceFlagSeparator: true,
@@ -87,7 +88,7 @@ func command() *cli.Command {
 		},
 	}
 	for _, c := range root.Commands {
-		c.OnUsageError, c.DisableSliceFlagSeparator = usageError, true // a verb does not inherit them
+		c.OnUsageError, c.DisableSliceFlagSeparator, c.UseShortOptionHandling = usageError, true, true // a verb does not inherit them
 	}
 	return root
 }
@@ -99,7 +100,8 @@ func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
 func globalFlags() []cli.Flag {
 	d := layer.DefaultLimits()
 	return []cli.Flag{
-		&cli.StringFlag{Name: "root", Usage: "store `DIR` (default: /var/lib/berth-image, or $XDG_DATA_HOME/berth-image)"},
+		&cli.StringFlag{Name: "root", Sources: cli.EnvVars(rootEnv), Usage: "store `DIR` (default: /var/lib/berth-image, or $XDG_DATA_HOME/berth-image)"},
+		&cli.BoolFlag{Name: "single-id", Usage: "as an ordinary user: all files are yours, without the ids of /etc/subuid"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "no progress and no warnings"},
 		&cli.BoolFlag{Name: "json", Usage: "progress and results as JSON"},
 		&cli.StringFlag{Name: "ca", Usage: "`FILE` of certificates to trust as well"},
@@ -107,11 +109,11 @@ func globalFlags() []cli.Flag {
 		&cli.StringFlag{Name: "authfile", Usage: "`FILE` of credentials, as docker and podman have it"},
 		&cli.StringFlag{Name: "creds", Usage: "`USER:PASSWORD` for the registry"},
 		&cli.StringSliceFlag{Name: "mirror", Usage: "try first `REGISTRY=HOST[:PORT][/PREFIX]` when pulling"},
-		&cli.IntFlag{Name: "parallel", Usage: "how many blobs are copied at a time", Value: 4},
-		&cli.Int64Flag{Name: "max-size", Usage: "bytes that a layer may unpack to", Value: d.Bytes},
-		&cli.Int64Flag{Name: "max-entries", Usage: "files that a layer may have", Value: d.Entries},
-		&cli.IntFlag{Name: "max-depth", Usage: "components that a path may have", Value: d.Depth},
-		&cli.Int64Flag{Name: "max-xattrs", Usage: "bytes of extended attributes that a file may have", Value: d.XattrBytes},
+		&cli.IntFlag{Name: "parallel", Usage: "copy `N` blobs at a time", Value: 4},
+		&cli.Int64Flag{Name: "max-size", Usage: "at most `BYTES` that a layer may unpack to", Value: d.Bytes},
+		&cli.Int64Flag{Name: "max-entries", Usage: "at most `N` files that a layer may have", Value: d.Entries},
+		&cli.IntFlag{Name: "max-depth", Usage: "at most `N` components that a path may have", Value: d.Depth},
+		&cli.Int64Flag{Name: "max-xattrs", Usage: "at most `BYTES` of extended attributes that a file may have", Value: d.XattrBytes},
 	}
 }
 
@@ -130,11 +132,7 @@ func with(c *cli.Command, f func(t *image.Tool) error) error {
 	}
 	printer := progress.New(os.Stderr, mode)
 	o.Progress = printer.Update
-	o.Warn = func(text string) {
-		if !c.Bool("quiet") {
-			fmt.Fprintln(os.Stderr, "berth-image: warning: "+text)
-		}
-	}
+	o.Warn = warner(c)
 	t, err := image.Open(o)
 	if err != nil {
 		printer.Close()
@@ -146,7 +144,9 @@ func with(c *cli.Command, f func(t *image.Tool) error) error {
 }
 
 func options(c *cli.Command) (image.Options, error) {
-	o := image.Options{Root: c.String("root"), Parallel: c.Int("parallel"), Limits: layer.DefaultLimits()}
+	o := image.Options{
+		Root: c.String("root"), Parallel: c.Int("parallel"), Limits: layer.DefaultLimits(), Transient: userns.Entered(os.Args),
+	}
 	o.Limits.Bytes, o.Limits.Entries = c.Int64("max-size"), c.Int64("max-entries")
 	o.Limits.Depth, o.Limits.XattrBytes = c.Int("max-depth"), c.Int64("max-xattrs")
 	var err error

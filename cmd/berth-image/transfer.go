@@ -26,7 +26,10 @@ func platform(c *cli.Command) (*ocispec.Platform, error) {
 		return nil, nil
 	}
 	p, err := document.ParsePlatform(s)
-	return &p, err
+	if err != nil {
+		return nil, fmt.Errorf("--platform: %w", err)
+	}
+	return &p, nil
 }
 
 func compressionFlag() cli.Flag {
@@ -71,7 +74,8 @@ func printJSON(v any) error {
 func pullCommand() *cli.Command {
 	return &cli.Command{
 		Name: "pull", Usage: "copy an image from a registry, layout or archive to the store", ArgsUsage: "IMAGE [NAME]",
-		Flags: []cli.Flag{platformFlag(), &cli.BoolFlag{Name: "all-platforms", Usage: "all that is in the index"}},
+		Description: "IMAGE is a name in a registry, oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG].",
+		Flags:       []cli.Flag{platformFlag(), &cli.BoolFlag{Name: "all-platforms", Usage: "all that is in the index"}},
 		Action: func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 1, 2)
 			if err != nil {
@@ -113,7 +117,9 @@ func pushCommand() *cli.Command {
 
 func importCommand() *cli.Command {
 	return &cli.Command{
-		Name: "import", Usage: "store a saved image, or a plain tar of a root file system as an image of one layer", ArgsUsage: "TARBALL [NAME]",
+		Name: "import", Usage: "store a saved image, or a plain tar of a root file system", ArgsUsage: "TARBALL [NAME]",
+		Description: "A saved image is what docker save, skopeo and export write. NAME is what it calls itself, if you do not say another one. " +
+			"A plain tar becomes an image of one layer; the flags --image-*, --label, --expose and so on are for its config.",
 		Flags: append(editFlags(), platformFlag(), compressionFlag(),
 			&cli.StringFlag{Name: "message", Aliases: []string{"m"}, Usage: "`TEXT` for the history"},
 			&cli.StringFlag{Name: "base", Usage: "`IMAGE` that a plain tar becomes another layer of"}),
@@ -145,7 +151,8 @@ func importCommand() *cli.Command {
 
 func exportCommand() *cli.Command {
 	return &cli.Command{
-		Name: "export", Usage: "copy an image of the store to oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG]", ArgsUsage: "IMAGE DESTINATION",
+		Name: "export", Usage: "copy an image of the store to a layout or an archive", ArgsUsage: "IMAGE DESTINATION",
+		Description: "DESTINATION is oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE[:TAG].",
 		Action: func(ctx context.Context, c *cli.Command) error {
 			a, err := args(c, 2, 2)
 			if err != nil {

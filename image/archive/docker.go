@@ -48,6 +48,9 @@ func (s *Source) openDocker(name string) error {
 	if err == nil {
 		d, err = s.describe(image)
 	}
+	if len(image.RepoTags) > 0 {
+		s.saved = image.RepoTags[0]
+	}
 	s.root = func() (ocispec.Descriptor, error) { return d, err } // as with an index, Resolve tells
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -68,6 +69,7 @@ type Source struct {
 
 	files       files
 	root        func() (ocispec.Descriptor, error)
+	saved       string                   // the first name that docker save has noted
 	made        map[digest.Digest][]byte // documents that are not in the files
 	names       map[digest.Digest]string // blobs that are not in blobs/
 	plain       *os.File
@@ -87,6 +89,25 @@ func (s *Source) Resolve(context.Context) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, fmt.Errorf("%q: %w", s.Path, err)
 	}
 	return d, nil
+}
+
+// Name is what the image calls itself, with its repository; "" if it does not
+// say, or a layout has its tag only.
+func (s *Source) Name() string {
+	if s.Kind == Plain || s.saved != "" {
+		return s.saved
+	}
+	d, err := s.root()
+	if err != nil {
+		return ""
+	}
+	if full := d.Annotations[containerdName]; full != "" {
+		return full
+	}
+	if name := d.Annotations[ocispec.AnnotationRefName]; strings.ContainsAny(name, ":/") {
+		return name
+	}
+	return ""
 }
 
 // Fetch opens a document or blob. It is a regular file of the descriptor's size.

@@ -56,7 +56,7 @@ func (b *builder) namespaces() error {
 	case !b.hostNet():
 		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.NetworkNamespace, Path: b.o.Net})
 	}
-	if b.inUserns() {
+	if b.inUserns() && !b.o.Inside {
 		l.Namespaces = append(l.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		l.UIDMappings, l.GIDMappings = b.o.UIDMaps, b.o.GIDMaps
 	}

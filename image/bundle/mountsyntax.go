@@ -125,6 +125,9 @@ func isVolumeName(s string) bool {
 	return len(s) <= 255 && strings.Contains(alphanumeric, s[:1]) && strings.Trim(s, alphanumeric+"_.-") == ""
 }
 
+// MountKeys are the keys that ParseMount knows, for people.
+const MountKeys = "type (bind, volume, tmpfs), source, destination, readonly, bind-propagation, bind-recursive, bind-nonrecursive, volume-nocopy, tmpfs-size, tmpfs-mode"
+
 // ParseMount reads --mount: type=bind|volume|tmpfs,source=…,destination=…,…
 // in CSV, as docker has it.
 func ParseMount(s string) (Mount, error) {
@@ -148,7 +151,7 @@ func parseMount(s string) (Mount, error) {
 	reader := csv.NewReader(strings.NewReader(s))
 	fields, err := reader.Read()
 	if err != nil {
-		return Mount{}, errors.New("want type=TYPE,source=SOURCE,destination=DESTINATION")
+		return Mount{}, errors.New("want KEY=VALUE,… (hint: keys are " + MountKeys + ")")
 	}
 	f := mountFields{kind: TypeVolume}
 	var keys []string
@@ -193,7 +196,7 @@ func (f *mountFields) set(key, value string, given bool) error {
 	case "tmpfs-mode":
 		f.mode = value
 	default:
-		return fmt.Errorf("unknown key %q", key)
+		return fmt.Errorf("unknown key %q (hint: there are %s)", key, MountKeys)
 	}
 	if !given || value == "" {
 		return fmt.Errorf("%s needs a value", key)

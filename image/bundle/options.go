@@ -63,8 +63,10 @@ type Options struct {
 
 	// Rootless is for a user who is not root: a user namespace, with IDMaps.
 	Rootless bool
-	// UIDMaps and GIDMaps make a user namespace, also for root.
+	// UIDMaps and GIDMaps make a user namespace, also for root. Inside says that
+	// the runtime is started in it, and makes none.
 	UIDMaps, GIDMaps []specs.LinuxIDMapping
+	Inside           bool
 	// Privileged takes the isolation away that keeps root in the container from
 	// being root on the host. The user namespace, if any, stays.
 	Privileged bool

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,28 @@ func TestOptionsThatAreRefused(t *testing.T) {
 				t.Errorf("got %v, %v; want %s", spec, err, c.want)
 			}
 		})
+	}
+}
+
+// TestInside: a runtime in the user namespace makes none, and all else is as if
+// it did.
+func TestInside(t *testing.T) {
+	root, _ := newRoot(t, map[string]string{"etc/passwd": testPasswd})
+	o := Options{Rootless: true, UIDMaps: rootless, GIDMaps: rootless, Cmd: []string{"true"}}
+	outside, _, err := Spec(parseConfig(t, `{"os":"linux"}`), root, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Inside = true
+	inside, _, err := Spec(parseConfig(t, `{"os":"linux"}`), root, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := outside.Linux
+	l.UIDMappings, l.GIDMappings = nil, nil
+	l.Namespaces = slices.DeleteFunc(l.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
+	if !reflect.DeepEqual(inside, outside) {
+		t.Errorf("got %+v, want %+v", inside, outside)
 	}
 }
 

@@ -27,6 +27,12 @@ var architectures = map[string]ocispec.Platform{
 	"i686":    {Architecture: "386"},
 }
 
+// systems and processors are those that images can be for: GOOS and GOARCH.
+var (
+	systems    = []string{"linux", "windows", "darwin", "freebsd", "wasip1", "wasi"}
+	processors = []string{"386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"}
+)
+
 // baseline is the variant that an architecture without one stands for.
 var baseline = map[string]string{"amd64": "v1", "arm": "v7", "arm64": "v8"}
 
@@ -53,6 +59,9 @@ func ParsePlatform(s string) (ocispec.Platform, error) {
 		p = known
 	}
 	p.OS = parts[0]
+	if !slices.Contains(systems, p.OS) || !slices.Contains(processors, p.Architecture) {
+		return ocispec.Platform{}, fmt.Errorf("platform %q: unknown (hint: OS/ARCHITECTURE[/VARIANT], such as linux/amd64 or linux/arm/v7)", s)
+	}
 	if len(parts) == 3 {
 		p.Variant = parts[2]
 	} else if p.Architecture == "arm64" {

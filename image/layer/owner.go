@@ -27,10 +27,10 @@ func (o *Options) host(w owner) (owner, error) {
 	uid, ok1 := mapID(o.UIDs, w.uid)
 	gid, ok2 := mapID(o.GIDs, w.gid)
 	if !ok1 {
-		return owner{}, refuse("uid %d is in no range of the id map", w.uid)
+		return owner{}, refuse("uid %d is in no range of the id map (hint: /etc/subuid has an ordinary user's)", w.uid)
 	}
 	if !ok2 {
-		return owner{}, refuse("gid %d is in no range of the id map", w.gid)
+		return owner{}, refuse("gid %d is in no range of the id map (hint: /etc/subgid has an ordinary user's)", w.gid)
 	}
 	return owner{uid, gid}, nil
 }

@@ -74,7 +74,8 @@ type Printer struct {
 func New(f *os.File, mode Mode) *Printer {
 	if mode == Auto {
 		mode = Lines
-		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+		// A terminal of no columns, as of some CI systems, has no room for bars.
+		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
 			mode = Bars
 		}
 	}

@@ -194,7 +194,10 @@ func explain(ctx context.Context, verb, what, host string, err error) error {
 	} else {
 		f.kind, f.hint = adviseWire(err, verb, host)
 	}
-	if f.kind == nil && mayPass(err) {
+	// docker-registry answers 400 to an upload when another one of the same blob
+	// is faster.
+	raced := verb == verbPush && status != nil && status.Status == http.StatusBadRequest
+	if f.kind == nil && (raced || mayPass(err)) {
 		p = &passing{failure: *f}
 		if status != nil {
 			p.after = status.After

@@ -310,6 +310,11 @@ func TestPutSendsAgain(t *testing.T) {
 	if err := open(t, r, "a", quick(t)).Put(t.Context(), d, opener(layer)); err != nil {
 		t.Error(err)
 	}
+	r.Inject(1, http.MethodPut, "/uploads/", registryfault.Status(http.StatusTooManyRequests))
+	r.Inject(1, http.MethodPut, "/uploads/", registryfault.Refuse(http.StatusBadRequest, "BLOB_UPLOAD_INVALID", "another one was faster"))
+	if err := open(t, r, "a", quick(t)).Put(t.Context(), describe("x/y", "3"), opener("3")); err != nil {
+		t.Error(err)
+	}
 	r.Inject(1, http.MethodPut, "/uploads/", registryfault.Refuse(http.StatusForbidden, "DENIED", "read only"))
 	err := open(t, r, "a", quick(t)).Put(t.Context(), describe("x/y", "2"), opener("2"))
 	wantError(t, err, "cannot push "+r.Host()+"/a:latest: "+r.Host()+": 403 forbidden: read only (hint: berth-image login "+r.Host()+", as a user who may push there)")

@@ -32,6 +32,7 @@ type Bundle struct {
 	Mode     string             `json:"mode"`               // copy, overlay…
 	Form     string             `json:"form,omitempty"`     // of the layers, see Layer
 	ChainIDs []digest.Digest    `json:"chainIDs,omitempty"` // of the layers that are mounted
+	IDs      string             `json:"ids,omitempty"`      // the user namespace that the owners of its files are of
 	Volumes  []string           `json:"volumes,omitempty"`  // names
 	Created  time.Time          `json:"created,omitzero"`
 }

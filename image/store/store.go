@@ -44,6 +44,7 @@ import (
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
+	"berth/image/userns"
 	"berth/internal/inroot"
 )
 
@@ -149,7 +150,11 @@ func (s *Store) prepare() error {
 	if err := unix.Fstat(int(s.root.Fd()), &st); err != nil {
 		return err
 	}
-	if int(st.Uid) != os.Geteuid() && os.Geteuid() == 0 {
+	ids, err := userns.Current()
+	if err != nil {
+		return err
+	}
+	if int(st.Uid) != os.Geteuid() && os.Geteuid() == 0 && ids.Initial() {
 		s.owner = &st
 	}
 	if err := s.checkMarker(); err != nil {

@@ -48,6 +48,17 @@ nothing_left() {
 	assert_eq "${out#^@}" $'/dev/pts/0\n33 77\nxterm\nstatus 5'
 }
 
+@test "run: habits of docker" {
+	get bb
+	run_image --rm -i bb echo rm
+	assert_output rm
+	out=$(timeout 30 script -qec "$BIN/berth-image --root $STORE -q run --name $ID --net none --runtime-arg=--root --runtime-arg=$T/state -it --rm bb tty" /dev/null </dev/null 3>&- | tr -d '\r\0')
+	assert_eq "$(xargs <<<"${out//^@/}")" /dev/pts/0
+	refused "background" run -d bb true
+	refused "berth run" run --rm=false bb true
+	nothing_left
+}
+
 @test "run: what the image says" {
 	get app
 	run_image app
@@ -247,13 +258,23 @@ nothing_left() {
 
 @test "run: what cannot be run" {
 	get bb
+	# as shells and engines have it
 	run_image bb /no/such/program
-	assert_status 1
+	assert_status 127
 	assert_has /no/such/program
 	nothing_left
+	run_image bb nosuch
+	assert_status 127
 	run_image bb /etc/passwd
-	assert_status 1
+	assert_status 126
 	nothing_left
+	run_image --env PATH=/etc bb passwd
+	assert_status 126
+	# what ran has its own status, also where the image has no such program
+	run_image -v "$(dirname "$(command -v busybox)"):/host" bb /host/busybox sh -c 'exit 1'
+	assert_status 1
+	run_image bb sh -c 'rm /bin/*; exit 1'
+	assert_status 1
 	bi -q import "$S/src/etc.tar" nocmd
 	run_image nocmd
 	assert_status 1

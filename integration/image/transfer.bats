@@ -418,3 +418,49 @@ docker.io/library/two:latest"
 	refused "USER:PASSWORD" --creds nobody pull bb
 	refused "mirror" --mirror nothing pull bb
 }
+
+@test "errors name the flag and what it may be" {
+	get bb
+	refused "--platform" pull --platform bogus "oci:$IMG/bb:latest" x
+	refused "--platform" unpack --platform linux/bogus bb "$T/b"
+	refused "--cmd" unpack --cmd "sh -c 'echo a'" bb "$T/b"
+	refused '["sh", "-c"' unpack --entrypoint 'sh -c "echo a"' bb "$T/b"
+	refused "bind-propagation" unpack --mount type=bind,from=/x bb "$T/b"
+	refused "--cpus" unpack --cpus -1 bb "$T/b"
+	refused "--runtime" run --runtime nosuch bb true
+	absent "$T/b"
+	try bi -q unpack --cmd '["sh", "-c", "echo a b"]' bb "$T/b"
+	assert_ok
+	assert_eq "$(spec .process.args)" '["sh","-c","echo a b"]'
+}
+
+@test "a file or directory in the place of an image" {
+	cp "$S/src/etc.tar" "$T/w.tar"
+	refused "berth-image import w.tar NAME" pull w.tar
+	cp -r "$IMG/bb" "$T/layout"
+	refused "pull oci:layout NAME" pull layout
+	mkdir "$T/files"
+	refused "tar -C files" import files x
+	refused "import w.tar NAME" import w.tar
+}
+
+@test "import takes the name that a saved image has of itself" {
+	get bb
+	bi -q tag bb example.com/own/name:1
+	bi -q export example.com/own/name:1 "docker-archive:$T/docker.tar"
+	bi -q export example.com/own/name:1 "oci-archive:$T/oci.tar:example.com/of/oci:2"
+	bi rm example.com/own/name:1
+	try bi -q import "$T/docker.tar"
+	assert_has example.com/own/name:1@
+	try bi -q import "$T/oci.tar"
+	assert_has example.com/of/oci:2@
+	try bi -q import "$T/docker.tar" mine
+	assert_has docker.io/library/mine:latest@
+	# a tag alone is no name
+	refused NAME import "$IMG/bb"
+}
+
+@test "progress on a terminal without columns is lines" {
+	out=$(timeout 30 script -qec "stty cols 0; $BIN/berth-image --root $STORE pull oci:$IMG/bb:latest bb" /dev/null </dev/null 3>&- | tr -d '\r\0')
+	grep -qE '^pull [0-9a-f]{12}: done' <<<"${out#^@}" || fail "it prints $(printf %q "$out")"
+}

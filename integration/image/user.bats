@@ -65,45 +65,377 @@ urefused() {
 	test -s "$U/x.tar"
 }
 
-@test "user: owners come back with a commit" {
+# ---- with the ids of /etc/subuid ----------------------------------------
+
+# uin COMMAND…: as the user, in unshare.
+uin() { ubi unshare "$@"; }
+# ulayers: how many unpacked layers the user's store has.
+ulayers() { find "$U/home/.local/share/berth-image/layers" -mindepth 1 -maxdepth 1 | wc -l; }
+# unothing: neither bundle nor record nor state is left.
+unothing() {
+	local s=$U/home/.local/share/berth-image
+	[[ -z $(find "$s/bundles" "$s/partial" -type f) && -z $(find "$s/run" -mindepth 1 -maxdepth 1 ! -name .state) ]] || fail "left: $(find "$s"/{bundles,partial,run})" || return 1
+	[[ -z $(find "$U/run/berth" "$s/run/.state" -mindepth 1 -maxdepth 1 ! -name .seccomp 2>/dev/null) ]] || fail "state is left"
+}
+# kinds_image: files of every kind, with owners that the user's range has.
+kinds_image() {
+	local d=$T/kinds
+	mkdir -p "$d/dir/gone" "$d/sticky"
+	echo suid >"$d/suid" && chown 1:2 "$d/suid" && chmod 6755 "$d/suid"
+	echo last >"$d/last" && chown 65536:65536 "$d/last"
+	cp "$(command -v busybox)" "$d/ping" && setcap cap_net_raw=ep "$d/ping"
+	echo xattr >"$d/xattr" && setfattr -n user.one -v 1 "$d/xattr"
+	echo secret >"$d/secret" && chown 7:8 "$d/secret" && chmod 000 "$d/secret"
+	echo linked >"$d/first" && chown 1000:1000 "$d/first" && ln "$d/first" "$d/dir/second"
+	ln -s first "$d/link" && chown -h 3:4 "$d/link"
+	mkfifo -m 640 "$d/fifo" && chown 5:6 "$d/fifo"
+	chmod 1777 "$d/sticky" && chown 9:9 "$d/dir" && chmod 700 "$d/dir"
+	echo x >"$d/dir/gone/x"
+	touch -h -d '2020-03-04 05:06:07Z' "$d"/*
+	layer "$d" "$T/kinds.tar"
+	mkdir -p "$T/hide/dir"
+	: >"$T/hide/dir/.wh.gone"
+	chown 9:9 "$T/hide/dir"
+	layer "$T/hide" "$T/hide.tar"
+	finish "$U/kinds" latest "$(put_image "$U/kinds" gzip '{"Cmd":["/bin/sh"],"Env":["PATH=/bin"]}' "$S/src/bin.tar" "$S/src/etc.tar" "$T/kinds.tar" "$T/hide.tar")"
+	chown -R berth-it: "$U/kinds"
+}
+# its_tree: what the tree function prints in unshare.
+its_tree() { uin bash -c "$(declare -f tree); LINKS=${LINKS:-} tree '$1'"; }
+
+@test "user: owners in the container are the image's" {
 	ubi -q pull "oci:$U/images:app" app
-	ubi -q unpack --mode copy app "$U/b"
-	"${AS[@]}" sh -c "echo new >>'$U/b/rootfs/data/seed'"
-	try ubi -q commit --volumes "$U/b" x
+	try ubi -q run --entrypoint "/bin/stat -c %u:%g:%a" app /data /srv/app /bin/busybox /tmp
+	assert_output $'1000:1000:755\n1000:1000:755\n0:0:755\n0:0:1777'
+	assert_eq "$(stat -c %u "$(find "$U/home/.local/share/berth-image/layers" -path '*/srv/app')")" 700999
+	try ubi -q run --user 0 --entrypoint '["/bin/sh", "-c"]' app 'chown 77:88 /etc/passwd && stat -c %u:%g /etc/passwd; cat /proc/self/uid_map | tr -s " "'
+	assert_output $'77:88\n 0 999 1\n 1 700000 65536'
+	unothing
+}
+
+@test "user: run is an overlay, and a second one unpacks nothing" {
+	ubi -q pull "oci:$U/images:bb" bb
+	try ubi run bb grep -c '^overlay / overlay' /proc/mounts
 	assert_ok
+	assert_eq "$out" 1
+	assert_lacks "warning"
+	assert_eq "$(ulayers)" 2
+	try ubi run bb sh -c '! ls /new 2>/dev/null && rm -r /data && echo x >/new && ls /'
+	assert_ok
+	assert_lacks unpack
+	assert_lacks $'\ndata'
+	assert_eq "$(ulayers)" 2
+	unothing
+}
+
+@test "user: files of every kind are what root unpacks" {
+	kinds_image
+	ubi -q pull "oci:$U/kinds" kinds
+	bi -q pull "oci:$U/kinds" kinds
+	for mode in copy overlay; do
+		bi -q unpack --mode $mode kinds "$T/b$mode"
+		LINKS=$([[ $mode != copy ]] || echo 1) tree "$T/b$mode/rootfs" >"$T/want-$mode"
+		[[ $(wc -l <"$T/want-$mode") -gt 40 ]] || fail "what is there?"
+	done
+	ubi -q unpack kinds "$U/copy"
+	diff -a "$T/want-copy" <(LINKS=1 its_tree "$U/copy/rootfs")
+	uin bash -c "$(declare -f tree); '$U/bin/berth-image' -q unpack kinds '$U/over' && tree '$U/over/rootfs'" | diff -a "$T/want-overlay" -
+	assert_eq "$(ulayers)" 4
+	# the bundle is for the user's own berth, the one of the overlay for unshare's
+	assert_eq "$(jq -c .linux.uidMappings "$U/copy/config.json" "$U/over/config.json" | xargs)" \
+		"[{containerID:0,hostID:999,size:1},{containerID:1,hostID:700000,size:65536}] null"
+	ubi -q unmount --rm "$U/copy"
+	ubi -q unmount --rm "$U/over"
+	absent "$U/copy" "$U/over"
+}
+
+@test "user: devices are empty files" {
+	mkdir "$T/dev"
+	mknod -m 666 "$T/dev/null" c 1 3
+	layer "$T/dev" "$T/dev.tar"
+	chmod 644 "$T/dev.tar"
+	cp "$T/dev.tar" "$U/dev.tar"
+	ubi -q import "$U/dev.tar" dev >/dev/null
+	try ubi unpack dev "$U/b"
+	assert_ok
+	assert_has "devices cannot be made"
+	assert_eq "$(uin stat -c '%F %a' "$U/b/rootfs/null")" "regular empty file 0"
+}
+
+@test "user: a plain berth runs a copy, and commit has the container's ids" {
+	ubi -q pull "oci:$U/images:bb" bb
+	bi -q pull "oci:$IMG/bb:latest" bb
+	change='["sh", "-c", "id -u; stat -c %u /data; echo a >/a; chown 1000:2000 /a; chmod 4711 /a; ln /a /b; chown 33:0 /etc/passwd; rm /data/seed; mkdir -m 700 /d; chown 5:5 /d; rm -r /srv; mkdir /srv; echo n >/srv/n"]'
+	ubi -q unpack --cmd "$change" bb "$U/b"
+	try "${AS[@]}" "$U/bin/berth" run -b "$U/b" c1
+	assert_output $'0\n1000'
+	assert_eq "$(stat -c %u:%g "$U/b/rootfs/a")" 700999:701999
+	bi -q unpack --mode copy --cmd "$change" --net host bb "$T/b"
+	try "$BIN/berth" --root "$T/state" run -b "$T/b" "$ID"
+	assert_output $'0\n1000'
+	try "${AS[@]}" SOURCE_DATE_EPOCH=1 "$U/bin/berth-image" -q commit "$U/b" x
+	assert_ok
+	assert_eq "$output" "$(SOURCE_DATE_EPOCH=1 bi -q commit "$T/b" x)"
+	# and so in an overlay
+	try uin sh -c "'$U/bin/berth-image' -q unpack --cmd '$change' bb '$U/o' && '$U/bin/berth' run -b '$U/o' c2"
+	assert_output $'0\n1000'
+	bi -q unpack --cmd "$change" --net host bb "$T/b2"
+	"$BIN/berth" --root "$T/state" run -b "$T/b2" "$ID"
+	assert_eq "$("${AS[@]}" SOURCE_DATE_EPOCH=1 "$U/bin/berth-image" -q commit "$U/o" x)" "$(SOURCE_DATE_EPOCH=1 bi -q commit "$T/b2" x)"
+	# what was committed is there again, for the same ids
+	try ubi -q run x stat -c %u:%g:%a /a /b /etc/passwd /d
+	assert_output $'1000:2000:4711\n1000:2000:4711\n33:0:644\n5:5:700'
+}
+
+@test "user: an overlay is for unshare" {
+	ubi -q pull "oci:$U/images:bb" bb
+	urefused "berth-image unshare" unpack --mode overlay bb "$U/b"
+	absent "$U/b"
+	try ubi unpack bb "$U/copy"
+	assert_ok
+	assert_lacks warning
+	uin sh -c "'$U/bin/berth-image' -q unpack --mode overlay bb '$U/b' && echo new >'$U/b/rootfs/new'"
+	assert_eq "$(ls -A "$U/b/rootfs")" ""
+	urefused "berth-image unshare" mount "$U/b"
+	try uin sh -c "'$U/bin/berth-image' mount '$U/b' && cat '$U/b/rootfs/new' '$U/b/rootfs/etc/group'"
+	assert_has $'new\nroot'
+	try ubi -q commit "$U/b" x
+	assert_ok
+	try ubi -q run x cat /new
+	assert_output new
+}
+
+@test "user: unshare" {
+	try uin id -u
+	assert_output 0
+	try uin sh -c 'echo "$BERTH_IMAGE_ROOT"; exit 7'
+	assert_status 7
+	assert_output "$U/home/.local/share/berth-image"
+	try uin grep -E 'Cap(Inh|Amb)' /proc/self/status
+	assert_output $'CapInh:\t0000000000000000\nCapAmb:\t0000000000000000'
+	try uin nosuch
+	assert_status 127
+	try uin /etc/passwd
+	assert_status 126
+	try uin sh -c 'kill -9 $$'
+	assert_status 137
+	try "${AS[@]}" SHELL=/bin/pwd "$U/bin/berth-image" unshare
+	assert_output "$U"
+	# a user may lose a bundle by hand
+	ubi -q pull "oci:$U/images:app" app
+	ubi -q unpack app "$U/b"
+	"${AS[@]}" rm -rf "$U/b" 2>/dev/null || true
+	test -e "$U/b/rootfs/data/seed"
+	uin rm -rf "$U/b"
+	absent "$U/b"
+	try ubi gc
+	assert_has "bundle $U/b"
+}
+
+@test "user: gc and rm leave nothing" {
+	kinds_image
+	ubi -q pull "oci:$U/kinds" kinds
+	ubi -q run kinds true
+	ubi -q unpack kinds "$U/b"
+	ubi -q run -v data:/data kinds sh -c 'chown 1000 /data; echo x >/data/x; chown 1000 /data/x; chmod 700 /data'
+	assert_eq "$(ulayers)" 4
+	ubi -q unmount --rm "$U/b"
+	ubi rm kinds
+	ubi -q gc
+	ubi volume --rm data
+	assert_eq "$(find "$U/home/.local/share/berth-image"/{layers,blobs,bundles,partial,run,volumes} -type f -o -path '*/layers/*' -o -path '*/volumes/*')" ""
+}
+
+@test "user: a directory of the host in the container" {
+	ubi -q pull "oci:$U/images:bb" bb
+	"${AS[@]}" mkdir "$U/host"
+	try ubi -q run -v "$U/host:/mnt" bb sh -c 'stat -c %u /mnt; echo a >/mnt/a; echo b >/mnt/b; chown 1000 /mnt/b'
+	assert_output 0
+	assert_eq "$(stat -c %u "$U/host/a" "$U/host/b" | xargs)" "999 700999"
+}
+
+# urun_background ARG…: run as the user in the background, until it says "up".
+urun_background() {
+	rm -f "$U/o"
+	"${AS[@]}" "$U/bin/berth-image" -q run "$@" >"$U/o" 2>&1 </dev/null 3>&- &
+	wait_for grep -q up "$U/o"
+	FIRST=$(pgrep -f "^$U/bin/berth-image -q run")
+}
+
+@test "user: signals reach the container" {
+	ubi -q pull "oci:$U/images:bb" bb
+	urun_background bb sh -c 'trap "echo got it; exit 9" TERM; echo up; while :; do usleep 20000; done'
+	kill -TERM "$FIRST"
+	status=0
+	wait $! || status=$?
+	assert_status 9
+	grep -q "got it" "$U/o"
+	unothing
+}
+
+@test "user: a killed run is ended by gc, and by its name" {
+	ubi -q pull "oci:$U/images:bb" bb
+	for how in "gc" "run --name c bb true"; do
+		urun_background --name c --user 1000 bb sh -c 'echo up; sleep 1000'
+		container=$("${AS[@]}" "$U/bin/berth" state c | jq .pid)
+		# both runs of it; SIGTERM does nothing to the container's first process
+		pgrep -f "^$U/bin/berth-image" | xargs kill -KILL
+		wait $! || true
+		wait_for eval '! pgrep -f "^$U/bin/berth-image"'
+		test -d "/proc/$container"
+		try ubi -q $how
+		assert_ok
+		assert_eq "$output" ""
+		[[ ! -d /proc/$container ]] || fail "it is running"
+		unothing
+	done
+}
+
+@test "user: a terminal" {
+	ubi -q pull "oci:$U/images:bb" bb
+	out=$("${AS[@]}" timeout 30 script -qec "stty rows 33 cols 77; $U/bin/berth-image -q run -it bb sh -c 'tty; stty size; exit 5'; echo status \$?" /dev/null </dev/null 3>&- | tr -d '\r\0')
+	assert_eq "$(xargs <<<"${out//^@/}")" "/dev/pts/0 33 77 status 5"
+}
+
+@test "user: --json, --root and a session without a directory" {
+	ubi -q --root "$U/store" pull "oci:$U/images:bb" bb
+	try "${AS[@]}" env -u XDG_RUNTIME_DIR "$U/bin/berth-image" -q --root store run bb echo hello
+	assert_output hello
+	assert_eq "$(find "$U/store/run/.state" -mindepth 1 ! -path '*/.seccomp*')" ""
+	ubi -q --root "$U/store" unpack bb "$U/b"
+	ubi --root "$U/store" --json commit "$U/b" x >"$U/o" 2>/dev/null
+	assert_eq "$(jq -r .name "$U/o")" docker.io/library/x:latest
+	absent "$U/home/.local/share/berth-image"
+}
+
+@test "user: one who was killed while layers were unpacked starts anew" {
+	local i
+	kinds_image
+	ubi -q pull "oci:$U/kinds" kinds
+	for i in 0.01 0.03 0.05 0.08; do
+		"${AS[@]}" timeout -s KILL $i "$U/bin/berth-image" -q run kinds true 3>&- || true
+		wait_for eval '! pgrep -f "^$U/bin/berth"'
+	done
+	try ubi -q run kinds stat -c %u /last
+	assert_output 65536
+	ubi -q gc
+	unothing
+}
+
+@test "user: an interrupted unpack leaves nothing" {
+	head -c 100M /dev/urandom >"$U/large"
+	tar -C "$U" -cf "$U/large.tar" large
+	chown berth-it "$U/large.tar"
+	ubi -q import --compress none "$U/large.tar" large
+	for how in "-TERM" "-INT --"; do # to the first of two, and to the group
+		(
+			set -m # a group of its own, which ^C is for
+			"${AS[@]}" "$U/bin/berth-image" -q unpack large "$U/b" >"$U/o" 2>&1 3>&- &
+			wait_for eval 'ls -d "$U"/.b.berth-*'
+			[[ $how == -TERM ]] && kill -TERM $! || kill -INT -- -$!
+			wait $!
+		) && fail "it was not interrupted"
+		assert_eq "$(<"$U/o")" "berth-image: interrupted"
+		[[ -z $(find "$U" -maxdepth 1 -name '*b.berth*') ]]
+		absent "$U/b"
+	done
+}
+
+@test "user: credentials and certificates are theirs" {
+	cp "$CA" "$U/ca.pem"
+	chmod 644 "$U/ca.pem"
+	ubi --ca "$U/ca.pem" login "$SREG" -u user --password-stdin <<<secret
+	test -s "$U/run/containers/auth.json" || test -s "$U/home/.docker/config.json"
+	try ubi -q --ca "$U/ca.pem" run "$SREG/private/bb" echo from there
+	assert_output "from there"
+}
+
+@test "user: privileged, and limits that they have no right to" {
+	ubi -q pull "oci:$U/images:bb" bb
+	try ubi -q run --privileged bb grep -c Seccomp:.0 /proc/self/status
+	assert_output 1
+	try ubi -q run --device /dev/null:/dev/x bb true
+	is_refusal "bind mounts"
+	try ubi -q run --net bridge bb true
+	is_refusal "only root"
+	unothing
+}
+
+# ---- with one id only -----------------------------------------------------
+
+@test "user: without subordinate ids" {
+	ubi -q pull "oci:$U/images:app" app
+	# as one whom the files do not name
+	mkdir "$U/etc"
+	: >"$U/etc/none"
+	unshare -m --propagation private bash -c '
+		mount --bind "$0/etc/none" /etc/subuid; shift 0; exec "$@"' "$U" "${AS[@]}" "$U/bin/berth-image" run --entrypoint /bin/id app -u --help >"$U/o" 2>&1 3>&- || true
+	grep -q "all files will be yours: no subordinate ids in /etc/subuid for berth-it" "$U/o"
+}
+
+@test "user: where nothing maps the ids" {
+	ubi -q pull "oci:$U/images:bb" bb
+	printf '#!/bin/sh\necho no >&2; exit 1\n' >"$U/bin/newuidmap"
+	chmod 755 "$U/bin/newuidmap"
+	try "${AS[@]}" PATH="$U/bin:$PATH" "$U/bin/berth-image" run bb stat -c %u /data
+	assert_ok
+	assert_eq "$out" 0
+	assert_eq "$(grep -c warning <<<"$err")" 1
+	assert_has "all files will be yours: no user namespace: newuidmap"
+	try "${AS[@]}" PATH="$U/bin:$PATH" "$U/bin/berth-image" unshare id
+	is_refusal "newuidmap: exit status 1: no"
+}
+
+@test "user: one id: owners come back with a commit" {
+	ubi -q pull "oci:$U/images:app" app
+	ubi -q --single-id unpack app "$U/b"
+	assert_eq "$(stat -c %U "$U/b/rootfs/data" "$U/b/rootfs/bin" | xargs)" "berth-it berth-it"
+	"${AS[@]}" sh -c "echo new >>'$U/b/rootfs/data/seed'"
+	try ubi -q --single-id commit --volumes "$U/b" x
+	assert_ok
+	# and so for one who has more ids by now
+	try ubi -q commit --volumes "$U/b" y
+	assert_ok
+	try ubi -q run --entrypoint /bin/stat y -c %u /data /srv/app
+	assert_output $'1000\n1000'
 	ubi -q export x "oci:$U/layout:x"
 	bi -q import "$U/layout:x" x
 	bi -q unpack x "$T/b"
 	assert_eq "$(stat -c '%u:%g' "$T/b/rootfs/srv/app" "$T/b/rootfs/data" | xargs)" "1000:1000 1000:1000"
+	"${AS[@]}" rm -r "$U/b"
 }
 
-@test "user: the default mode is a copy where overlay does not work" {
+@test "user: one id: the default mode is a copy" {
 	ubi -q pull "oci:$U/images:bb" bb
-	try ubi unpack bb "$U/b"
+	try ubi --single-id unpack bb "$U/b"
 	assert_ok
-	assert_has "files of its own"
+	assert_lacks warning
 	test -e "$U/b/rootfs/bin/busybox"
 	ubi unmount --rm "$U/b"
 	absent "$U/b"
-}
-
-@test "user: mode overlay says what to do" {
-	ubi -q pull "oci:$U/images:bb" bb
-	urefused "--mode copy" unpack --mode overlay bb "$U/b"
+	urefused "berth-image unshare" --single-id unpack --mode overlay bb "$U/b"
 	absent "$U/b"
 }
 
-@test "user: run" {
+@test "user: one id: a bundle of more ids is not for them" {
 	ubi -q pull "oci:$U/images:bb" bb
-	try ubi -q run --net host bb sh -c 'id -u; echo x >/file; cat /file; exit 3'
+	ubi -q unpack bb "$U/b"
+	urefused "other ids" --single-id commit "$U/b" x
+}
+
+@test "user: one id: run" {
+	ubi -q pull "oci:$U/images:bb" bb
+	try ubi -q --single-id run --net host bb sh -c 'id -u; echo x >/file; cat /file; exit 3'
 	assert_status 3
 	assert_output $'0\nx'
 }
 
 @test "user: run as another user of the image, with a volume" {
 	ubi -q pull "oci:$U/images:app" app
-	try ubi -q run --net host --entrypoint "/bin/sh -c" -v keep:/keep app 'id -u; pwd; echo $HOME'
-	assert_output $'1000\n/srv/app\n/home/user'
+	for one in "" --single-id; do
+		try ubi -q $one run --net host --entrypoint "/bin/sh -c" -v keep:/keep app 'id -u; pwd; echo $HOME'
+		assert_output $'1000\n/srv/app\n/home/user'
+	done
 	try ubi -q volume
 	assert_output keep
 }

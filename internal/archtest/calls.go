@@ -43,6 +43,7 @@ var allowances = []allowance{
 	{"image/overlay/overlay.go", []string{"unix.Mount"}, "an overlay at a descriptor of the bundle's rootfs, which is empty"},
 	{"image/network/lease.go", []string{"os.MkdirAll"}, "below /run, root's alone"},
 	{"image/network/namespace.go", []string{"os.MkdirAll", "unix.Mount"}, "names in /run/netns, as ip-netns(8) makes them"},
+	{"image/userns/run.go", []string{"unix.Mount"}, "changes propagation at the root of a namespace of our own, and mounts nothing"},
 	{"image/run.go", []string{"os.MkdirAll"}, "a directory of the store, which is ours alone"},
 	{"image/workplace.go", []string{"unix.Rename"}, "a bundle gets its name, beside that: a place that the user gave"},
 	{"shim/conmon", []string{"unix.Unlink", "unix.Mkfifo", "os.Mkdir"}, "names in the bundle that the engine gives us, made before the container is"},
