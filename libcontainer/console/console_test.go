@@ -130,6 +130,28 @@ func TestEndOfPipeIsEndOfFile(t *testing.T) {
 	}
 }
 
+// A shell that edits lines makes its terminal raw when it begins to read: what
+// said the end before that is not there for it.
+func TestEndOfPipeReachesAShellThatEditsLines(t *testing.T) {
+	master, slave := openPTY(t)
+	inR, inW := pipe(t)
+	inW.Close()
+	foreground(t, master, inR, nil)
+	time.Sleep(firstRepeat / 2)
+	if err := unix.IoctlSetInt(int(slave.Fd()), unix.TCFLSH, unix.TCIFLUSH); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := MakeRaw(slave)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Restore()
+	key := make([]byte, 1)
+	if n, err := slave.Read(key); n != 1 || key[0] != ctrlD {
+		t.Errorf("read %v, %v", key[:n], err)
+	}
+}
+
 func noEcho(t *testing.T, tty *os.File) {
 	t.Helper()
 	s, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)

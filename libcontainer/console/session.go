@@ -219,7 +219,7 @@ func (s *Session) copyIn(stdin *os.File) {
 		}
 		if n <= 0 {
 			if s.raw == nil {
-				_ = s.feed(endOfFile(s.master, last), wake) // as above
+				s.feedEnd(last, wake)
 			}
 			return
 		}
@@ -227,6 +227,30 @@ func (s *Session) copyIn(stdin *os.File) {
 			return
 		}
 		last = buf[n-1]
+	}
+}
+
+// The end of stdin is told again after these, each twice the one before.
+const (
+	firstRepeat = 50 * time.Millisecond
+	lastRepeat  = 13 * time.Second
+)
+
+// feedEnd says that there is no more input after last, and again for a while: a
+// shell that edits lines takes the terminal out of canonical mode when it begins
+// to read, and what said the end before that is gone.
+func (s *Session) feedEnd(last byte, wake int) {
+	for delay := firstRepeat; ; delay *= 2 {
+		end := endOfFile(s.master, last)
+		// A raw terminal has no end, but a program may know the key: not the first
+		// time, for those that are done with what they have read.
+		if len(end) == 0 && delay > firstRepeat {
+			end = []byte{ctrlD}
+		}
+		if s.feed(end, wake) != nil || delay > lastRepeat || waitFor(wake, delay) {
+			return
+		}
+		last = '\n'
 	}
 }
 
@@ -257,6 +281,13 @@ func ready(fd int, events int16) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: events}}
 	n, err := retry(func() (int, error) { return unix.Poll(fds, 0) })
 	return err == nil && n > 0
+}
+
+// waitFor waits until wake hangs up, which is true, or as long as delay.
+func waitFor(wake int, delay time.Duration) bool {
+	fds := []unix.PollFd{{Fd: int32(wake)}}
+	n, err := retry(func() (int, error) { return unix.Poll(fds, int(delay.Milliseconds())) })
+	return err != nil || n > 0
 }
 
 // poll waits until fd is ready for events or has failed, or wake hangs up.

@@ -93,6 +93,9 @@ func clearONLCR(master *os.File) error {
 	return nil
 }
 
+// ctrlD is what the key sends, ASCII's end of transmission.
+const ctrlD = 4
+
 // endOfFile returns the bytes that make a reader of the container's terminal
 // see the end, after last; none if the terminal is raw: then there is no such
 // thing.
