@@ -37,12 +37,26 @@ make_room() {
 # sysfs over /sys, without cgroups.
 in_room() { nsenter --net="/run/netns/$ROOM_NETNS" -- "$@"; }
 
+# keep_mounts [COMMAND…]: one mount namespace for all daemons of the room, which
+# stays when they end; the command makes what mounts it shall have. It is held by
+# a mount, which has to lie on one that nobody else sees.
+keep_mounts() {
+	mkdir "$ROOM/ns"
+	mount -t tmpfs room "$ROOM/ns"
+	mount --make-private "$ROOM/ns"
+	touch "$ROOM/ns/mnt"
+	unshare --mount="$ROOM/ns/mnt" --propagation slave -- "${@:-true}"
+}
+
 # start_daemon NAME COMMAND…: in the room and a mount namespace of its own (ours
-# sees the mounts of the machine, not the reverse), log in $ROOM/NAME.log.
+# sees the mounts of the machine, not the reverse), or the one that is kept; log in
+# $ROOM/NAME.log.
 start_daemon() {
-	local name=$1
+	local name=$1 mounts=(unshare --mount --propagation slave)
 	shift
-	in_room unshare --mount --propagation slave -- setsid "$@" >>"$ROOM/$name.log" 2>&1 </dev/null 3>&- &
+	[[ ! -e $ROOM/ns/mnt ]] || mounts=(nsenter --mount="$ROOM/ns/mnt")
+	# no function: $! would be a shell's
+	nsenter --net="/run/netns/$ROOM_NETNS" -- "${mounts[@]}" -- setsid "$@" >>"$ROOM/$name.log" 2>&1 </dev/null 3>&- &
 	echo $! >"$ROOM/$name.daemon"
 }
 daemon_pid() { cat "$ROOM/$1.daemon"; }
