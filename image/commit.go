@@ -80,17 +80,12 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 	if err := t.sameIDs(b); err != nil {
 		return "", "", fmt.Errorf("commit %s: %w", dir, err)
 	}
-	unmount, err := t.mounted(ctx, b)
-	if err != nil {
-		return "", "", err
-	}
-	defer unmount()
 	epoch, err := Epoch()
 	if err != nil {
 		return "", "", err
 	}
 	step := diff.Step{Edits: o.Edits, Created: now(epoch), CreatedBy: o.CreatedBy, Author: o.Author, Comment: o.Comment}
-	do, err := t.treeOptions(b, img, o)
+	do, err := t.treeOptions(ctx, b, img, o)
 	if err != nil {
 		return "", "", err
 	}
@@ -116,14 +111,17 @@ func (t *Tool) Commit(ctx context.Context, dir, as string, o CommitOptions) (str
 	return full, d, err
 }
 
-// mounted sees to it that a bundle's root file system is there: what is left out
-// of a layer is looked up in it. It may be mounted in another mount namespace,
-// so that we do not write to it.
-func (t *Tool) mounted(ctx context.Context, b store.Bundle) (unmount func(), err error) {
+// tree is a bundle's root file system: what is left out of a layer is looked up
+// in it. It may be mounted in another mount namespace, so that we do not write to
+// it; nor does our mount stay where others would take it for the bundle's.
+func (t *Tool) tree(ctx context.Context, b store.Bundle) (*inroot.Root, error) {
 	rootfs := filepath.Join(b.Path, rootfsName)
 	there, err := isMountPoint(rootfs)
-	if err != nil || there || b.Mode != ModeOverlay {
-		return func() {}, err
+	if err != nil {
+		return nil, err
+	}
+	if there || b.Mode != ModeOverlay {
+		return inroot.Open(rootfs)
 	}
 	lowers, err := t.lowers(ctx, b)
 	if err != nil {
@@ -133,11 +131,11 @@ func (t *Tool) mounted(ctx context.Context, b store.Bundle) (unmount func(), err
 	if err := overlay.Mount(overlay.Options{Lowers: all, UserXattr: !t.ids.Initial()}, rootfs); err != nil {
 		return nil, err
 	}
-	return func() {
-		if err := overlay.Unmount(rootfs); err != nil {
-			t.o.Warn(err.Error())
-		}
-	}, nil
+	root, err := inroot.Open(rootfs)
+	if unmountErr := overlay.Unmount(rootfs); unmountErr != nil { // from its name; root has it
+		t.o.Warn(unmountErr.Error())
+	}
+	return root, err
 }
 
 // putLayer compresses a layer into the store.
@@ -223,7 +221,7 @@ func (t *Tool) copyChanges(b store.Bundle, o diff.Options) (*os.File, []diff.Cha
 
 // treeOptions leave out what is mounted in the container, and the image's
 // volumes.
-func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.Options, error) {
+func (t *Tool) treeOptions(ctx context.Context, b store.Bundle, img *loaded, o CommitOptions) (diff.Options, error) {
 	do := diff.Options{Warn: t.o.Warn, Paranoid: o.Paranoid, UserXattr: !t.ids.Initial()}
 	data, err := os.ReadFile(filepath.Join(b.Path, "config.json"))
 	if err != nil {
@@ -240,8 +238,7 @@ func (t *Tool) treeOptions(b store.Bundle, img *loaded, o CommitOptions) (diff.O
 		do.UIDs, do.GIDs = spec.Linux.UIDMappings, spec.Linux.GIDMappings
 		do.Rootless = unix.Geteuid() != 0
 	}
-	tree := rootfsName
-	root, err := inroot.Open(filepath.Join(b.Path, tree))
+	root, err := t.tree(ctx, b)
 	if err != nil {
 		return do, err
 	}

@@ -34,27 +34,29 @@ func (t *Tool) GC(ctx context.Context, o store.GCOptions) (store.Report, error) 
 
 // sweepRuns ends the Runs that were killed. What cannot be ended stays.
 func (t *Tool) sweepRuns() {
-	if err := eachKilledRun(t.store.Path(), endRun); err != nil {
+	if err := eachKilledRun(t.store.Path(), "", endRun); err != nil {
 		t.o.Warn(err.Error())
 	}
 }
 
-// EndRuns ends the containers of Runs that were killed, for a user with a store
-// at root: they alone may do so, and not from a user namespace of theirs, which
-// is not the container's. GC, and Run with the same ID, remove what is left.
-func EndRuns(root string) error { return eachKilledRun(root, endContainer) }
+// EndRuns ends the containers of Runs that were killed, or only that with an ID,
+// for a user with a store at root: they alone may do so, and not from a user
+// namespace of theirs, which is not the container's. GC, and Run with the same
+// ID, remove what is left.
+func EndRuns(root, id string) error { return eachKilledRun(root, id, endContainer) }
 
-// eachKilledRun calls for the bundles of Runs that were killed, which are locked
-// meanwhile.
-func eachKilledRun(root string, call func(dir string) error) error {
+// eachKilledRun calls for the bundles of Runs that were killed, or only for that
+// with an ID. They are locked meanwhile.
+func eachKilledRun(root, id string, call func(dir string) error) error {
 	dirs, err := filepath.Glob(escapeGlob(filepath.Join(root, runDir)) + "/*")
 	if err != nil {
 		return nil // escapeGlob leaves nothing that could be wrong
 	}
 	var failed error
 	for _, dir := range dirs {
-		if strings.HasPrefix(filepath.Base(dir), ".") {
-			continue // a workplace, which its record leads to
+		name := filepath.Base(dir)
+		if id != "" && name != id || strings.HasPrefix(name, ".") {
+			continue // the latter is a workplace, which its record leads to
 		}
 		lock, err := lockDirectory(dir)
 		if err == nil {

@@ -36,11 +36,19 @@ func lookProgram(dir string) int {
 		return 0
 	}
 	defer root.Close() // read only
+	var mounts []string
+	for _, m := range spec.Mounts {
+		at, _, err := root.Resolve(m.Destination)
+		if err != nil {
+			return 0
+		}
+		mounts = append(mounts, at)
+	}
 	status := StatusNotFound
 	for _, name := range candidates(spec.Process) {
 		real, there, err := root.Resolve(name)
 		switch {
-		case err != nil || slices.ContainsFunc(spec.Mounts, func(m specs.Mount) bool { return isBelow(real, m.Destination) }):
+		case err != nil || slices.ContainsFunc(mounts, func(at string) bool { return isBelow(real, at) }):
 			return 0
 		case !there:
 			continue
@@ -54,12 +62,13 @@ func lookProgram(dir string) int {
 	return status
 }
 
-// candidates are the paths that execvpe(3) tries for a process.
+// candidates are the paths that execvpe(3) tries for a process. What ".." means
+// in them depends on links, so that they are not cleaned.
 func candidates(p *specs.Process) []string {
 	name := p.Args[0]
 	if strings.Contains(name, "/") {
 		if !path.IsAbs(name) {
-			name = path.Join(p.Cwd, name)
+			name = p.Cwd + "/" + name
 		}
 		return []string{name}
 	}
@@ -67,10 +76,10 @@ func candidates(p *specs.Process) []string {
 	for _, e := range p.Env {
 		if dirs, ok := strings.CutPrefix(e, "PATH="); ok {
 			for dir := range strings.SplitSeq(dirs, ":") {
-				list = append(list, path.Join("/", p.Cwd, dir, name))
-				if path.IsAbs(dir) {
-					list[len(list)-1] = path.Join(dir, name)
+				if !path.IsAbs(dir) {
+					dir = p.Cwd + "/" + dir
 				}
+				list = append(list, dir+"/"+name)
 			}
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 func TestLookProgram(t *testing.T) {
 	dir := t.TempDir()
-	for name, mode := range map[string]os.FileMode{"bin/sh": 0o755, "etc/passwd": 0o644, "srv/tool": 0o700, "mnt/x": 0o644} {
+	for name, mode := range map[string]os.FileMode{"bin/sh": 0o755, "etc/passwd": 0o644, "srv/tool": 0o700, "srv/a/prog": 0o755, "srv/a/b/x": 0o644, "mnt/x": 0o644} {
 		name = filepath.Join(dir, rootfsName, name)
 		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 			t.Fatal(err)
@@ -22,7 +22,7 @@ func TestLookProgram(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for link, to := range map[string]string{"bin/link": "/bin/sh", "bin/lost": "nowhere", "bin/out": "../../../../../etc/hosts"} {
+	for link, to := range map[string]string{"bin/link": "/bin/sh", "bin/lost": "nowhere", "bin/out": "../../../../../etc/hosts", "link": "/", "deep": "srv/a/b"} {
 		if err := os.Symlink(to, filepath.Join(dir, rootfsName, link)); err != nil {
 			t.Fatal(err)
 		}
@@ -45,10 +45,15 @@ func TestLookProgram(t *testing.T) {
 		{"passwd", "/bin:/etc", "/", StatusNotExecutable},
 		{"/mnt/x", "", "/", 0}, // something is mounted there
 		{"/mnt/nosuch", "", "/", 0},
+		{"/sub/nosuch", "", "/", 0}, // and here, through a link
+		{"../prog", "", "/deep", 0},
+		{"prog", "/deep/..", "/", 0},
+		{"prog", "..", "/deep", 0},
+		{"../tool", "", "/deep", StatusNotFound},
 	} {
 		spec := specs.Spec{
 			Process: &specs.Process{Args: []string{c.program}, Cwd: c.cwd, Env: []string{"PATH=" + c.path}},
-			Mounts:  []specs.Mount{{Destination: "/mnt"}},
+			Mounts:  []specs.Mount{{Destination: "/mnt"}, {Destination: "/link/sub"}},
 		}
 		data, err := json.Marshal(spec)
 		if err != nil {

@@ -52,6 +52,9 @@ type supervision struct {
 	ID          string   `json:"id"`
 	Runtime     string   `json:"runtime"`
 	RuntimeArgs []string `json:"runtimeArgs,omitempty"`
+	// RuntimeDir is $XDG_RUNTIME_DIR of the Run: below that, a user's runtime finds
+	// the container. Who ends it may have another one, as in a cron job.
+	RuntimeDir string `json:"runtimeDir,omitempty"`
 }
 
 // Run makes a bundle of an image, runs it in the foreground, removes it, and
@@ -119,23 +122,29 @@ func (t *Tool) Run(ctx context.Context, name string, o RunOptions) (status int, 
 }
 
 // stateRoot is where the runtime keeps the state of a user's containers when
-// nothing says where their files for a session are. Other words of the user for
-// the runtime come after it.
+// nothing says where their files for a session are: in a user namespace, to whom
+// $USER is root, as su(1) may leave it, runtimes take them for the system's. Other
+// words of the user for the runtime come after it.
 func (t *Tool) stateRoot(runs string) []string {
-	if os.Geteuid() == 0 && t.ids.Initial() || os.Getenv("XDG_RUNTIME_DIR") != "" {
+	asRoot := os.Geteuid() == 0 && os.Getenv("USER") == "root"
+	if os.Geteuid() == 0 && t.ids.Initial() || os.Getenv("XDG_RUNTIME_DIR") != "" && !asRoot {
 		return nil
 	}
 	return []string{"--root", filepath.Join(runs, ".state")}
 }
 
 func (o *RunOptions) supervision() supervision {
-	return supervision{o.ID, o.Runtime, o.RuntimeArgs}
+	return supervision{o.ID, o.Runtime, o.RuntimeArgs, os.Getenv("XDG_RUNTIME_DIR")}
 }
 
 // end removes the container, also a running one; that there is none is fine.
 func (s supervision) end() error {
 	args := append(append([]string{}, s.RuntimeArgs...), "delete", "--force", s.ID)
-	out, err := exec.Command(s.Runtime, args...).CombinedOutput()
+	cmd := exec.Command(s.Runtime, args...)
+	if s.RuntimeDir != "" {
+		cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+s.RuntimeDir)
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("cannot end container %s: %s delete: %w: %.200q", s.ID, s.Runtime, err, out)
 	}

@@ -64,16 +64,26 @@ func enter(c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if c.Name == "run" || c.Name == "gc" {
-		if err := image.EndRuns(root); err != nil {
-			warner(c)(err.Error())
-		}
+	if err := endRuns(c, root); err != nil {
+		warner(c)(err.Error())
 	}
 	status, err := userns.Run(maps, os.Args[1:], append(os.Environ(), rootEnv+"="+root))
 	if err == nil && status != 0 {
 		return exitStatus(status)
 	}
 	return err
+}
+
+// endRuns ends what this command would end as root: all that killed runs have
+// left, or the container whose name another run wants.
+func endRuns(c *cli.Command, root string) error {
+	switch {
+	case c.Name == "gc" && !c.Bool("dry-run"):
+		return image.EndRuns(root, "")
+	case c.Name == "run" && c.String("name") != "":
+		return image.EndRuns(root, c.String("name"))
+	}
+	return nil
 }
 
 // login is our name, "" if we have none.

@@ -73,7 +73,8 @@ type garbage struct {
 // runs while no other process uses the store. What this Store put and did not
 // name counts as garbage: let nothing else go on in it meanwhile. If an image or
 // a record cannot be read, what it needs is not known, and nothing is removed.
-// After another error the report has what was removed.
+// What cannot be removed keeps nothing else: the error is the first, and the
+// report has what was removed.
 func (s *Store) GC(ctx context.Context, o GCOptions) (Report, error) {
 	unlock, err := s.exclusive(ctx, o.Wait)
 	if err != nil {
@@ -92,18 +93,22 @@ func (s *Store) GC(ctx context.Context, o GCOptions) (Report, error) {
 		return nil, fmt.Errorf("cannot collect garbage in %q: %w", s.path, err)
 	}
 	report := Report{}
+	var failed error
 	for _, g := range found {
 		if ctx.Err() != nil {
 			return report, context.Cause(ctx)
 		}
 		if !o.DryRun {
 			if err := g.remove(); err != nil && !errors.Is(err, unix.ENOENT) {
-				return report, fmt.Errorf("cannot remove %s %s: %w", g.Kind, g.Name, hint(err))
+				if failed == nil {
+					failed = fmt.Errorf("cannot remove %s %s: %w", g.Kind, g.Name, hint(err))
+				}
+				continue
 			}
 		}
 		report = append(report, g.Removed)
 	}
-	return report, nil
+	return report, failed
 }
 
 // exclusive gives up this Store's lease and takes the lock for itself alone.
@@ -284,9 +289,9 @@ func (s *Store) treeGarbage(l *live) ([]garbage, error) {
 			chain := layerDir.FindStringSubmatch(name)
 			switch {
 			case strings.HasPrefix(name, dead), strings.HasPrefix(name, making):
-				g.remove = func() error { return RemoveTree(dir, name) }
+				g.remove = func() error { return otherIDs(RemoveTree(dir, name)) }
 			case kind == KindLayer && chain != nil && !l.chains[chain[1]] && !l.layers[name]:
-				g.remove = func() error { return discard(dir, name) }
+				g.remove = func() error { return otherIDs(discard(dir, name)) }
 			default:
 				continue
 			}
@@ -295,4 +300,12 @@ func (s *Store) treeGarbage(l *live) ([]garbage, error) {
 		}
 	}
 	return all, nil
+}
+
+// otherIDs says what a tree of our own store has that we may not remove.
+func otherIDs(err error) error {
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return fmt.Errorf("%w (hint: it has files of other ids than ours: gc without --single-id, with /etc/subuid as it was, or as root)", err)
+	}
+	return err
 }

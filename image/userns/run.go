@@ -40,18 +40,26 @@ func Entered(args []string) bool { return len(args) > 1 && args[1] == argument }
 // Run runs this program with other arguments as root of a new user namespace
 // and a mount namespace in that, and returns its exit status. It has our
 // standard files, environment and terminal, gets our signals, and SIGTERM if we
-// are killed. What a process group is sent it gets twice.
+// are killed. What a process group is sent it gets twice. A signal that we were
+// started to ignore, as by nohup(1), it ignores too.
 func Run(m Maps, args, env []string) (status int, err error) {
 	// The parent-death signal comes when the thread that started it ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP} {
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
 	defer signal.Stop(signals)
 
 	s := &second{}
 	defer s.close()
 	if err := s.start(m, args, env); err != nil {
+		if sig := s.endedBy(); sig != 0 && sig != unix.SIGKILL { // ours, to end it
+			return 128 + int(sig), nil // ^C is no reason to go on without ids
+		}
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	go func() {
@@ -64,8 +72,8 @@ func Run(m Maps, args, env []string) (status int, err error) {
 	if !errors.As(err, &exit) {
 		return 0, err
 	}
-	if w := exit.Sys().(syscall.WaitStatus); w.Signaled() {
-		return 128 + int(w.Signal()), nil // as shells have it
+	if sig := s.endedBy(); sig != 0 {
+		return 128 + int(sig), nil // as shells have it
 	}
 	return exit.ExitCode(), nil
 }
@@ -75,6 +83,17 @@ type second struct {
 	cmd           *exec.Cmd
 	mapped, ready *os.File
 	theirs        []*os.File
+}
+
+// endedBy is the signal that ended it, or 0.
+func (s *second) endedBy() syscall.Signal {
+	if s.cmd == nil || s.cmd.ProcessState == nil {
+		return 0
+	}
+	if w := s.cmd.ProcessState.Sys().(syscall.WaitStatus); w.Signaled() {
+		return w.Signal()
+	}
+	return 0
 }
 
 func (s *second) close() {

@@ -48,14 +48,14 @@ func Subordinate(name string, uid, gid uint32) (Maps, error) {
 		if _, err := exec.LookPath(kind.mapper); err != nil {
 			return Maps{}, fmt.Errorf("%w: there is no %s (hint: package uidmap)", ErrNone, kind.mapper)
 		}
-		ranges, err := readRanges(kind.file, owners)
+		maps, err := readRanges(kind.file, owners, *kind.into)
 		if err != nil {
 			return Maps{}, err
 		}
-		if len(ranges) == 0 {
+		if len(maps) == 1 {
 			return Maps{}, fmt.Errorf("%w in %s for %s", ErrNone, kind.file, owners[len(owners)-1])
 		}
-		*kind.into = append(*kind.into, ranges...)
+		*kind.into = maps
 	}
 	return m, nil
 }
@@ -63,10 +63,10 @@ func Subordinate(name string, uid, gid uint32) (Maps, error) {
 // maxRanges is how long subuid(5) may be, in bytes.
 const maxRanges = 10 << 20
 
-func readRanges(file string, owners []string) ([]specs.LinuxIDMapping, error) {
+func readRanges(file string, owners []string, own []specs.LinuxIDMapping) ([]specs.LinuxIDMapping, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return own, nil
 	}
 	if err != nil {
 		return nil, err
@@ -76,17 +76,18 @@ func readRanges(file string, owners []string) ([]specs.LinuxIDMapping, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
-	maps, err := subordinates(string(data), owners)
+	maps, err := subordinates(string(data), owners, own)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return maps, nil
 }
 
-// subordinates maps the ranges that subuid(5) has for one of the owners to ids
-// from 1 on.
-func subordinates(text string, owners []string) ([]specs.LinuxIDMapping, error) {
-	var maps []specs.LinuxIDMapping
+// subordinates adds to a user's own id, which is 0 inside, the ranges that
+// subuid(5) has for one of the owners, as ids from 1 on. The kernel takes no id
+// twice: one that has several names, or is in several ranges, counts once.
+func subordinates(text string, owners []string, own []specs.LinuxIDMapping) ([]specs.LinuxIDMapping, error) {
+	maps := slices.Clone(own)
 	next := uint64(1)
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -99,10 +100,35 @@ func subordinates(text string, owners []string) ([]specs.LinuxIDMapping, error) 
 		if err1 != nil || err2 != nil || start+count > math.MaxUint32 || next+count > math.MaxUint32 {
 			return nil, fmt.Errorf("%q is no range of ids", line)
 		}
-		if count > 0 {
-			maps = append(maps, specs.LinuxIDMapping{ContainerID: uint32(next), HostID: uint32(start), Size: uint32(count)})
-			next += count
+		for _, r := range (idRange{start, start + count}).without(maps) {
+			maps = append(maps, specs.LinuxIDMapping{ContainerID: uint32(next), HostID: uint32(r.first), Size: uint32(r.end - r.first)})
+			next += r.end - r.first
 		}
 	}
 	return maps, nil
+}
+
+// idRange is ids of the host, from first to before end.
+type idRange struct{ first, end uint64 }
+
+// without is what no map has yet.
+func (r idRange) without(maps []specs.LinuxIDMapping) []idRange {
+	var left []idRange
+	if r.first < r.end {
+		left = append(left, r)
+	}
+	for _, m := range maps {
+		first, end := uint64(m.HostID), uint64(m.HostID)+uint64(m.Size)
+		var rest []idRange
+		for _, l := range left {
+			if l.first < first {
+				rest = append(rest, idRange{l.first, min(l.end, first)})
+			}
+			if l.end > end {
+				rest = append(rest, idRange{max(l.first, end), l.end})
+			}
+		}
+		left = rest
+	}
+	return left
 }

@@ -16,14 +16,32 @@ import (
 
 func TestSubordinates(t *testing.T) {
 	const text = "root:1:1\nme:100000:65536\n# x\nother:5:5\n1000:300000:10\nme:1:0\n"
-	got, err := subordinates(text, []string{"1000", "me"})
-	want := []specs.LinuxIDMapping{{ContainerID: 1, HostID: 100000, Size: 65536}, {ContainerID: 65537, HostID: 300000, Size: 10}}
+	own := []specs.LinuxIDMapping{{HostID: 1000, Size: 1}}
+	got, err := subordinates(text, []string{"1000", "me"}, own)
+	want := []specs.LinuxIDMapping{{HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 65536}, {ContainerID: 65537, HostID: 300000, Size: 10}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)
 	}
 	for _, bad := range []string{"me:x:1", "me:1:4294967295", "me:4294967295:1", "me:-1:5"} {
-		if _, err := subordinates(bad, []string{"me"}); err == nil || err.Error() != fmt.Sprintf("%q is no range of ids", bad) {
+		if _, err := subordinates(bad, []string{"me"}, own); err == nil || err.Error() != fmt.Sprintf("%q is no range of ids", bad) {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// The kernel refuses a map that has an id twice, and with it all ids.
+func TestOverlappingRangesCountOnce(t *testing.T) {
+	for text, want := range map[string][]specs.LinuxIDMapping{
+		"me:5000:10\n1000:5000:10\n": {{ContainerID: 1, HostID: 5000, Size: 10}},
+		"me:5000:10\nme:5004:10\n":   {{ContainerID: 1, HostID: 5000, Size: 10}, {ContainerID: 11, HostID: 5010, Size: 4}},
+		"me:5004:2\nme:5000:10\n":    {{ContainerID: 1, HostID: 5004, Size: 2}, {ContainerID: 3, HostID: 5000, Size: 4}, {ContainerID: 7, HostID: 5006, Size: 4}},
+		"me:999:3\n":                 {{ContainerID: 1, HostID: 999, Size: 1}, {ContainerID: 2, HostID: 1001, Size: 1}},
+		"me:1000:1\n":                nil,
+	} {
+		own := specs.LinuxIDMapping{HostID: 1000, Size: 1}
+		got, err := subordinates(text, []string{"1000", "me"}, []specs.LinuxIDMapping{own})
+		if want = append([]specs.LinuxIDMapping{own}, want...); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q: got %v, %v; want %v", text, got, err, want)
 		}
 	}
 }

@@ -143,6 +143,20 @@ commits() {
 	assert_output x
 }
 
+@test "commit: one of a bundle that is not mounted leaves no mount when it is killed" {
+	get bb
+	bi -q unpack --mode overlay bb "$T/b"
+	head -c 100M /dev/urandom >"$T/b/rootfs/large"
+	bi -q unmount "$T/b"
+	"$BIN/berth-image" --root "$STORE" -q commit "$T/b" x 3>&- &
+	wait_for eval "ls -l /proc/$!/fd | grep -q spool"
+	kill -KILL $!
+	wait $! || true
+	! mountpoint -q "$T/b/rootfs" || fail "it is mounted"
+	bi -q mount "$T/b"
+	touch "$T/b/rootfs/new"
+}
+
 @test "commit: twice, each on what it was unpacked of" {
 	get bb
 	bi -q unpack bb "$T/b"

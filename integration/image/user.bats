@@ -291,6 +291,74 @@ urun_background() {
 	done
 }
 
+# killed_run: one that was killed, with its $container still there.
+killed_run() {
+	urun_background --name c bb sh -c 'echo up; sleep 1000'
+	container=$("${AS[@]}" "$U/bin/berth" state c | jq .pid)
+	pgrep -f "^$U/bin/berth-image" | xargs kill -KILL
+	wait $! || true
+	wait_for eval '! pgrep -f "^$U/bin/berth-image"'
+}
+
+@test "user: a killed run is not for a dry gc to end, nor for other runs" {
+	ubi -q pull "oci:$U/images:bb" bb
+	killed_run
+	ubi -q gc --dry-run
+	ubi -q run bb true
+	ubi -q run --name d bb true
+	test -d "/proc/$container"
+	ubi -q gc
+	[[ ! -d /proc/$container ]] || fail "it is running"
+	unothing
+}
+
+@test "user: a killed run is found from another session" {
+	ubi -q pull "oci:$U/images:bb" bb
+	"${AS[@]}" mkdir -m 700 "$U/run2"
+	for session in "XDG_RUNTIME_DIR=$U/run2" "-u XDG_RUNTIME_DIR"; do
+		killed_run
+		try "${AS[@]}" env $session "$U/bin/berth-image" -q gc
+		assert_ok
+		assert_eq "$output" ""
+		[[ ! -d /proc/$container ]] || fail "it is running"
+		unothing
+	done
+}
+
+@test "user: one whom the environment calls root" {
+	ubi -q --root "$U/store" pull "oci:$U/images:bb" bb
+	try "${AS[@]}" USER=root "$U/bin/berth-image" -q --root "$U/store" run bb echo hello
+	assert_output hello
+	assert_eq "$(find "$U/store/run" -mindepth 1 ! -path '*/.state*')" ""
+}
+
+@test "user: nohup" {
+	"${AS[@]}" nohup "$U/bin/berth-image" unshare sh -c 'echo up; while [ ! -e go ]; do sleep 0.02; done; echo survived' >"$U/o" 2>&1 </dev/null 3>&- &
+	wait_for grep -q up "$U/o"
+	# the first, which would pass it on, and the second, which is the shell now
+	kill -HUP $! $(pgrep -P $!)
+	"${AS[@]}" touch "$U/go"
+	wait $!
+	grep -q survived "$U/o"
+}
+
+@test "user: a signal at the beginning is no reason to go on without ids" {
+	ubi -q pull "oci:$U/images:bb" bb
+	printf '#!/bin/sh\nkill -HUP $1; exit 1\n' >"$U/bin/newuidmap"
+	chmod 755 "$U/bin/newuidmap"
+	try "${AS[@]}" PATH="$U/bin:$PATH" "$U/bin/berth-image" run bb echo no
+	assert_status 129
+	assert_eq "$output" ""
+}
+
+@test "user: an id in several ranges counts once" {
+	ubi -q pull "oci:$U/images:bb" bb
+	printf '%s\n' berth-it:700000:1000 "$(id -u berth-it):700000:1000" berth-it:700500:65036 >"$U/ranges"
+	try unshare -m --propagation private bash -c 'mount --bind "$0" /etc/subuid && exec "$@"' "$U/ranges" \
+		"${AS[@]}" "$U/bin/berth-image" -q run bb sh -c 'cat /proc/self/uid_map | tr -s " "'
+	assert_output $' 0 999 1\n 1 700000 1000\n 1001 701000 64536'
+}
+
 @test "user: a terminal" {
 	ubi -q pull "oci:$U/images:bb" bb
 	out=$("${AS[@]}" timeout 30 script -qec "stty rows 33 cols 77; $U/bin/berth-image -q run -it bb sh -c 'tty; stty size; exit 5'; echo status \$?" /dev/null </dev/null 3>&- | tr -d '\r\0')
@@ -359,6 +427,19 @@ urun_background() {
 	try ubi -q run --net bridge bb true
 	is_refusal "only root"
 	unothing
+}
+
+@test "user: gc with other ids removes what it can, and says what it cannot" {
+	local store=$U/home/.local/share/berth-image
+	ubi -q pull "oci:$U/images:bb" bb
+	ubi -q run bb true
+	ubi rm bb
+	"${AS[@]}" touch "$store/partial/left"
+	urefused "files of other ids" --single-id gc
+	absent "$store/partial/left"
+	assert_eq "$(ulayers)" 1
+	ubi -q gc
+	assert_eq "$(ulayers)" 0
 }
 
 # ---- with one id only -----------------------------------------------------
