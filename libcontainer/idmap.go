@@ -118,6 +118,16 @@ func runIDMapTool(tool, field, subids string, pid int, list []config.IDMap) erro
 	return nil
 }
 
+// OpenUserNamespace makes a user namespace with these maps, for mounts that are
+// made outside of a container's.
+func OpenUserNamespace(uids, gids []config.IDMap) (*os.File, error) {
+	f, err := host.Probe()
+	if err != nil {
+		return nil, err
+	}
+	return openUserNamespace(uids, gids, f)
+}
+
 // openUserNamespace makes a user namespace with the given maps and returns a
 // descriptor of it, for id-mapped mounts. A process of ours holds it until
 // then.

@@ -50,6 +50,7 @@ var allowances = []allowance{
 	{"shim/conmon/program.go", []string{"os.WriteFile"}, "/proc/self"},
 	{"shim/ociruntime/console.go", []string{"os.RemoveAll"}, "a directory that it has just made for itself, mode 0700"},
 	{"shim/stdio/sinks.go", []string{"os.MkdirAll", "os.OpenFile"}, "a log file where the engine says; no container has a part in its path"},
+	{"shim/taskapi/idmap.go", []string{"os.Mkdir"}, "beside rootfs of the bundle, as in mount.go"},
 	{"shim/taskapi/mount.go", []string{"os.Mkdir", "unix.Mount"}, "rootfs of the bundle, before there is a container: its directory is the engine's"},
 	{"shim/taskapi/shimcgroup.go", []string{"os.MkdirAll", "os.WriteFile"}, "cgroupfs, see libcontainer/cgroup"},
 	{"shim/taskapi/socket.go", []string{"os.MkdirAll"}, "the directory of sockets, below /run"},

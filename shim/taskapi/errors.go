@@ -37,8 +37,17 @@ var errorCodes = []struct {
 func coded(err error) error {
 	for _, e := range errorCodes {
 		if errors.Is(err, e.err) {
-			return status.Error(e.code, err.Error())
+			return status.Error(e.code, worded(err))
 		}
 	}
-	return status.Error(codes.Unknown, err.Error())
+	return status.Error(codes.Unknown, worded(err))
+}
+
+// worded is what berth itself prints of an error: its text, and the hint if there is one.
+func worded(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		return err.Error() + "; hint: " + h.Hint()
+	}
+	return err.Error()
 }

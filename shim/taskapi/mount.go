@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/containerd/api/types"
 	"golang.org/x/sys/unix"
+
+	"berth/libcontainer/config"
 )
 
 // mountFlags are the options of mount(8) that are flags of mount(2).
@@ -34,6 +36,7 @@ type mountCall struct {
 	kind, source, target string
 	flags                uintptr
 	data                 []string
+	maps                 *idmaps // nil: none
 }
 
 // parseMount turns one of containerd's mounts into a call. Its target is below
@@ -46,15 +49,27 @@ func parseMount(rootfs string, m *types.Mount) (mountCall, error) {
 			return c, fmt.Errorf("mount of %s at %s: only the root file system itself is mounted by the shim: %w", m.Type, m.Target, errInvalid)
 		}
 	}
+	var uids, gids []config.IDMap
 	for _, o := range m.Options {
+		var err error
 		switch f, ok := mountFlags[o]; {
 		case ok:
 			c.flags = c.flags&^f.clear | f.set
 		case strings.HasPrefix(o, "X-containerd."):
 			return c, fmt.Errorf("mount option %s: %w", o, errInvalid)
+		case strings.HasPrefix(o, "uidmap="):
+			uids, err = parseMap(o[len("uidmap="):])
+		case strings.HasPrefix(o, "gidmap="):
+			gids, err = parseMap(o[len("gidmap="):])
 		default:
 			c.data = append(c.data, o)
 		}
+		if err != nil {
+			return c, err
+		}
+	}
+	if uids != nil && gids != nil {
+		c.maps = &idmaps{uids, gids}
 	}
 	if c.kind == "bind" {
 		c.flags |= unix.MS_BIND
@@ -80,9 +95,16 @@ func mountAll(rootfs string, mounts []*types.Mount) error {
 	return nil
 }
 
-// mount uses mount(2), or fsconfig(2) for options that do not fit into a page:
-// an overlay of many layers.
 func (c mountCall) mount() error {
+	if c.maps != nil {
+		return c.mountMapped()
+	}
+	return c.mountPlain()
+}
+
+// mountPlain uses mount(2), or fsconfig(2) for options that do not fit into a page:
+// an overlay of many layers.
+func (c mountCall) mountPlain() error {
 	data := strings.Join(c.data, ",")
 	if len(data) >= os.Getpagesize() {
 		return c.configure()

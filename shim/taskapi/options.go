@@ -19,6 +19,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 
 	"berth/internal/atomicfile"
+	"berth/shim/ociruntime"
+	"berth/shim/supervise"
 )
 
 // optionsFile keeps the options of a container in its bundle, for `delete`.
@@ -174,4 +176,16 @@ func stateRoot(o *runcoptions.Options, namespace string) string {
 // called berth.
 func isOurs(binary string) bool {
 	return binary == "" || filepath.Base(binary) == "berth"
+}
+
+// newRuntime is libcontainer in this process, or another runtime's binary.
+func newRuntime(id, namespace, bundle string, o *runcoptions.Options, warn func(error)) supervise.Runtime {
+	r := ociruntime.Options{
+		ID: id, Bundle: bundle, Root: stateRoot(o, namespace), SystemdCgroup: o.SystemdCgroup,
+		NoPivot: o.NoPivotRoot, NoNewKeyring: o.NoNewKeyring, Rootless: os.Geteuid() != 0, Warn: warn,
+	}
+	if isOurs(o.BinaryName) {
+		return ociruntime.NewBerth(r)
+	}
+	return ociruntime.NewCommand(o.BinaryName, r)
 }

@@ -54,6 +54,9 @@ func Serve(i *Invocation) error {
 		return err
 	}
 	s.Register(server)
+	if bundle, err := os.Getwd(); err == nil {
+		s.EndOrphan(bundle)
+	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ctx, listener) }()
 	select {

@@ -24,7 +24,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"berth/shim/ociruntime"
 	"berth/shim/oom"
 	"berth/shim/stdio"
 	"berth/shim/supervise"
@@ -58,7 +57,8 @@ type Service struct {
 
 	mu         sync.Mutex
 	containers map[string]*container
-	over       bool // done was called
+	over       bool        // done was called
+	lonely     *time.Timer // see EndOrphan
 }
 
 // NewService returns the service of a shim without containers. publish must not
@@ -143,6 +143,9 @@ func (s *Service) claim(c *container) error {
 		return fmt.Errorf("container %q: %w", c.id, supervise.ErrExists)
 	}
 	s.containers[c.id] = c
+	if s.lonely != nil {
+		s.lonely.Stop()
+	}
 	return nil
 }
 
@@ -150,6 +153,9 @@ func (s *Service) forget(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.containers, id)
+	if len(s.containers) == 0 && s.lonely != nil {
+		s.lonely.Reset(orphanTime)
+	}
 }
 
 func (s *Service) create(c *container, r *task.CreateTaskRequest) (int, error) {
@@ -482,15 +488,3 @@ var (
 	errInvalid = errors.New("invalid argument")
 	errOver    = errors.New("the shim is shutting down")
 )
-
-// newRuntime is libcontainer in this process, or another runtime's binary.
-func newRuntime(id, namespace, bundle string, o *runcoptions.Options, warn func(error)) supervise.Runtime {
-	r := ociruntime.Options{
-		ID: id, Bundle: bundle, Root: stateRoot(o, namespace), SystemdCgroup: o.SystemdCgroup,
-		NoPivot: o.NoPivotRoot, NoNewKeyring: o.NoNewKeyring, Rootless: os.Geteuid() != 0, Warn: warn,
-	}
-	if isOurs(o.BinaryName) {
-		return ociruntime.NewBerth(r)
-	}
-	return ociruntime.NewCommand(o.BinaryName, r)
-}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,8 @@ import (
 	runtimeoptions "github.com/containerd/containerd/api/types/runtimeoptions/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
+
+	"berth/libcontainer/config"
 )
 
 func marshal(t *testing.T, m proto.Message) []byte {
@@ -171,6 +174,15 @@ func TestMountsOfContainerd(t *testing.T) {
 	c, err = parseMount("/b/rootfs", &types.Mount{Type: "bind", Source: "/x", Options: []string{"rbind", "rw"}})
 	if err != nil || c.flags != 0x5000 {
 		t.Errorf("%+v, %v", c, err)
+	}
+	c, err = parseMount("/b/rootfs", &types.Mount{Type: "overlay", Options: []string{"lowerdir=/a", "uidmap=0:1000:1,1:5000:9", "gidmap=0:2000:65536"}})
+	want := &idmaps{uids: []config.IDMap{{ContainerID: 0, HostID: 1000, Size: 1}, {ContainerID: 1, HostID: 5000, Size: 9}},
+		gids: []config.IDMap{{ContainerID: 0, HostID: 2000, Size: 65536}}}
+	if err != nil || !reflect.DeepEqual(c.maps, want) || len(c.data) != 1 {
+		t.Errorf("maps of a pod's user namespace: %+v, %v", c, err)
+	}
+	if _, err := parseMount("/b/rootfs", &types.Mount{Type: "overlay", Options: []string{"uidmap=0:1000", "gidmap=0:1000"}}); !errors.Is(err, errInvalid) {
+		t.Errorf("half a map: %v", err)
 	}
 	if _, err := parseMount("/b/rootfs", &types.Mount{Type: "bind", Target: "../../etc"}); !errors.Is(err, errInvalid) {
 		t.Errorf("a target outside: %v", err)
