@@ -12,6 +12,7 @@ VERSION ?= 0.1.0
 COMMIT  ?= $(shell git -C "$(CURDIR)" describe --always --abbrev=12 --dirty --exclude '*' 2>/dev/null || echo unknown)
 PREFIX  ?= /usr/local
 DESTDIR ?=
+export VERSION PREFIX DESTDIR
 
 # berth itself needs no cgo and starts faster without; what needs libseccomp is a
 # helper that it carries, static like everything else. netgo and osusergo keep
@@ -20,10 +21,11 @@ DESTDIR ?=
 TAGS    := netgo,osusergo,urfave_cli_no_template,no_grpc
 VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/berth/verbs.version=$(VERSION) -X berth/cmd/berth/verbs.commit=$(COMMIT) \
 	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)
-BUILD    = GOEXPERIMENT=jsonv2,nogreenteagc CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
+PUREGO  := GOEXPERIMENT=jsonv2,nogreenteagc CGO_ENABLED=0
+BUILD    = $(PUREGO) go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
 HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
-.PHONY: help build test test-vm cycles test-unit lint golden integration conformance test-engines bench-engines bench bench-shim bench-image fuzz demo install clean
+.PHONY: help build reference test test-vm newcomer cycles test-unit lint golden integration conformance test-engines bench-engines bench bench-shim bench-image fuzz demo install uninstall deb clean
 
 help: ## print this list
 	@echo 'Berth: make demo shows it, make test proves it; both install what they need.'
@@ -39,6 +41,14 @@ build: ## build every program of cmd/ into bin/, fully static
 		$(BUILD) -o "bin/$$name" "./$$dir"; \
 		! readelf -lW "bin/$$name" | grep -q ' INTERP ' || { echo "bin/$$name is not static" >&2; exit 1; }; \
 		echo "built bin/$$name ($$(du -h --apparent-size "bin/$$name" | cut -f1))"; \
+	done
+	@$(MAKE) --no-print-directory reference
+
+# With the tag reference a program prints what it is, instead of being it.
+reference: ## write the manual pages and completions into out/share, from the programs' own definitions
+	@rm -rf out/share
+	@for name in berth berth-image berth-monitor containerd-shim-berth-v2; do \
+		$(PUREGO) go run -trimpath -buildvcs=false -tags $(TAGS),reference "./cmd/$$name" out/share; \
 	done
 
 demo: ## build Berth, run a container from a bundle made on the spot, and one of an image
@@ -57,6 +67,10 @@ test-vm: ## run suites on a second kernel (cgroup v2, systemd, AppArmor) under Q
 	@tests/setup/packages.sh vm
 	@$(MAKE) --no-print-directory build
 	@tests/vm/suites.sh $(SUITES)
+
+newcomer: ## do what the README and the Docker page say, on a fresh Debian in namespaces
+	@tests/setup/packages.sh vm
+	@tests/newcomer/newcomer.sh $(STEPS)
 
 cycles: ## make and remove 1,000 containers, look for leftovers, and compare the last with the first
 	@$(MAKE) --no-print-directory build
@@ -113,8 +127,18 @@ bench: ## measure berth against crun, runc and a bare C program; ARGS='-n 20' fo
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tests/fuzz.sh $(or $(FUZZTIME),10s)
 
-install: build ## copy the programs to $(DESTDIR)$(PREFIX)/bin
-	@install -D -m 0755 -t "$(DESTDIR)$(PREFIX)/bin" bin/*
+# What is built is taken as it is: `sudo make install` should not build as root.
+install: ## copy programs, manual pages, completions and examples below $(DESTDIR)$(PREFIX)
+	@[[ -x bin/berth && -d out/share/man ]] || $(MAKE) --no-print-directory build
+	@packaging/install.sh install
+	@echo "installed below $(DESTDIR)$(PREFIX)"
+
+uninstall: ## take away what install has copied
+	@packaging/install.sh uninstall
+
+deb: ## build a Debian package of all that into out/
+	@$(MAKE) --no-print-directory build
+	@packaging/deb.sh
 
 clean: ## remove what building and testing made
-	rm -rf bin .go
+	rm -rf bin .go out

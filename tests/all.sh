@@ -6,7 +6,7 @@
 # counts tests. `make test` calls it, when everything that it needs is there.
 #
 #   tests/all.sh             everything
-#   tests/all.sh unit bats   some steps: lint unit system bats shim image
+#   tests/all.sh unit bats   some steps: lint unit system bats shim image install
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tags=netgo,osusergo,urfave_cli_no_template,no_grpc
@@ -70,6 +70,15 @@ image() {
 	integration/run.sh -j 2 integration/image | tee -a "$work/bats"
 }
 
+# What make install and make deb give, in trees of their own.
+install() {
+	if ((EUID != 0)); then
+		echo "needs root: run make test as root for the suite of what is installed"
+		return 0
+	fi
+	integration/run.sh integration/install | tee -a "$work/bats"
+}
+
 # Each verdict of a bats run is "== NAME: N cases, P passed, S skipped, F failed, T s".
 count_bats() {
 	[[ ! -e $work/bats ]] || sed -nE \
@@ -95,7 +104,7 @@ step() {
 	echo "=== $1: $verdict, $((SECONDS - started)) s"
 }
 
-(($#)) || set -- lint unit system bats shim image
+(($#)) || set -- lint unit system bats shim image install
 CGO_ENABLED=0 go build -o "$work/report" ./tests/report
 for name; do step "$name"; done
 count_bats

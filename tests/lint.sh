@@ -19,6 +19,7 @@ fi
 
 # Composite literals without field names: host.Version{5, 12} says it all.
 go vet -tags netgo,osusergo,urfave_cli_no_template,no_grpc -composites=false ./... || status=1
+go vet -tags netgo,osusergo,urfave_cli_no_template,no_grpc,reference -composites=false ./cmd/... ./shim/conmon/options || status=1
 rules=$(go test -count=1 ./internal/archtest 2>&1) || {
 	echo "$rules"
 	status=1

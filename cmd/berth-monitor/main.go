@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !reference
+
 // As in berth: nobody reads what these would find out.
 //
 //go:debug containermaxprocs=0

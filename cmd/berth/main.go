@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !reference
+
 // At its start the Go runtime would read mountinfo and our cgroup for a CPU
 // limit, and name its memory mappings: for nobody, in a program that is gone
 // in milliseconds. Mounts can be thousands.

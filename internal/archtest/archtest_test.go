@@ -39,6 +39,7 @@ var checks = map[string]func(*tree) []violation{
 	"declarations": checkDeclarations,
 	"calls":        checkCalls,
 	"layout":       checkLayout,
+	"hints":        checkHints,
 }
 
 func show(t *testing.T, found []violation) {
@@ -111,6 +112,11 @@ var broken = []struct {
 		map[string]string{"go.mod": "module berth\n\nrequire (\n\tgolang.org/x/sys v0.1.0\n\texample.org/b v1.0.0 // indirect\n)\n"},
 		"golang.org/x/sys has no row"},
 	{"reason without module", "layout", map[string]string{"ARCHITECTURE.md": "| `example.org/a` | none |\n"}, "names example.org/a, which go.mod does not"},
+	{"hint without a paragraph", "hints", goFile("shim/x.go", `var err = errors.New("no (hint: try " + what + " or %s)")`), "the hint `try … or …` has no paragraph"},
+	{"hint in a table", "hints", goFile("shim/x.go", `var hints = []struct{ n int; text string }{{1, why}}`+"\nconst why = \"because\""), "the hint `because`"},
+	{"hint that is returned", "hints", goFile("shim/x.go", `func advise() (err error, hint string) { return nil, "ask" }`), "the hint `ask`"},
+	{"paragraph without a hint", "hints", map[string]string{troubleshooting: "- **`go on`**: there.\n"}, "for `go on`, which no error says"},
+
 	{"map names what is gone", "layout", map[string]string{"ARCHITECTURE.md": "see `shim/gone.go`\n"}, "names shim/gone.go, which is not there"},
 }
 

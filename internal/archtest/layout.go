@@ -13,7 +13,7 @@ import (
 // topFiles must be there, topDirs may be there and nothing beside them.
 var (
 	topFiles = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "LICENSE", "Makefile", "Dockerfile.test", "go.mod", "go.sum", ".ci/run"}
-	topDirs  = []string{".ci", "cmd", "specconv", "libcontainer", "shim", "image", "internal", "tests", "integration", "docs", "examples"}
+	topDirs  = []string{".ci", "cmd", "specconv", "libcontainer", "shim", "image", "internal", "tests", "integration", "docs", "examples", "packaging"}
 )
 
 // checkLayout looks at the top level, and at what ARCHITECTURE.md says of it.

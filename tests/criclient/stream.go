@@ -36,7 +36,6 @@ func stream(address string, stdin, tty bool, size string) error {
 	if err != nil {
 		return err
 	}
-	_ = failure.Close() // our direction
 	var in, resize *spdystream.Stream
 	if stdin {
 		if in, err = open("stdin"); err != nil {
@@ -56,7 +55,6 @@ func stream(address string, stdin, tty bool, size string) error {
 		if err != nil {
 			return err
 		}
-		_ = s.Close()
 		wg.Go(func() { _, _ = io.Copy(outs[kind], s) })
 	}
 	if tty {

@@ -59,6 +59,10 @@ openssl            openssl
 zstd               zstd
 file:/usr/lib/cni/bridge containernetworking-plugins
 iptables           iptables
+man                man-db
+zsh                zsh              optional
+fish               fish             optional
+mandoc             mandoc           optional
 "
 needs_engines="
 dockerd            docker.io

@@ -23,6 +23,7 @@ packages="
 systemd systemd-sysv udev dbus dbus-user-session libpam-systemd apparmor kmod procps mount e2fsprogs
 bats jq busybox-static runc crun uidmap iproute2 util-linux passwd strace attr acl libcap2-bin bsdextrautils
 parallel
+podman buildah conmon netavark aardvark-dns catatonit fuse-overlayfs slirp4netns iptables socat curl
 "
 # What takes time to boot, or would do something while a test runs.
 masked="

@@ -4,12 +4,13 @@
 # emulated by QEMU, with this tree at /src. Its output is ours, as it comes, and
 # its exit code is ours.
 #
-#   tests/vm/run.sh [-k 6.12|6.1] [-1] [-t SECONDS] [-p PACKAGES]… COMMAND…
+#   tests/vm/run.sh [-k 6.12|6.1] [-1] [-t SECONDS] [-p PACKAGES]… [-f FILE]… COMMAND…
 #
 #   -k K          the kernel: 6.12, or 6.1 ($KERNEL)
 #   -1            systemd on cgroup v1; only 6.1 has all of its controllers
 #   -t SECONDS    the machine's time, 1500 by default; then the exit code is 124
 #   -p PACKAGES   builds these packages (./tests/...), for `go test` or `go run` inside
+#   -f FILE       a file of this machine's, in /src/.vm/files
 #
 # One word is a line for bash, several are a command and its arguments. It runs
 # as root in /src, where it can write; nothing is kept. The exit code is 125 if
@@ -28,7 +29,8 @@ usage() {
 # tree DIR: the sources, bin/, and the programs that tests build themselves.
 tree() {
 	local dir=$1 name programs="integration/recvtty"
-	mkdir -p "$dir/.vm/go"
+	mkdir -p "$dir/.vm/go" "$dir/.vm/files"
+	((${#files[@]} == 0)) || cp "${files[@]}" "$dir/.vm/files/"
 	tar -C "$root" --exclude=./.git --exclude=./.go -cf - . | tar -C "$dir" -xf -
 	export CGO_ENABLED=0
 	cd "$root"
@@ -94,13 +96,14 @@ clean_up() {
 	rm -rf "$work"
 }
 
-kernel=${KERNEL:-6.12} v1='' limit=1500 tests=() machine=''
-while getopts k:1t:p: option; do
+kernel=${KERNEL:-6.12} v1='' limit=1500 tests=() files=() machine=''
+while getopts k:1t:p:f: option; do
 	case $option in
 	k) kernel=$OPTARG ;;
 	1) v1=1 ;;
 	t) limit=$OPTARG ;;
 	p) tests+=("$OPTARG") ;;
+	f) files+=("$OPTARG") ;;
 	*) usage ;;
 	esac
 done

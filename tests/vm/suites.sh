@@ -9,6 +9,7 @@
 #   ci      the files of the bats suite whose subject differs most from a cgroup v1 machine
 #   cycles  containers made and removed, with cgroupfs and with systemd; $CYCLES of each (100)
 #   v1      Linux 6.1 with systemd on cgroup v1: the systemd driver and the limits
+#   engines systemd in a container, and Podman with systemd's cgroups; not among "all"
 #   bench   berth, crun and runc on cgroup v2; not among "all"
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -30,6 +31,17 @@ ci() {
 v1() {
 	$run -k 6.1 -1 -t 1300 \
 		'integration/run.sh systemd-cgroup cgroup-lifecycle limits-{cpu,memory,pids} device-rules update'
+}
+engines() {
+	local rootfs=integration/engines/rootfs.sh
+	$run -t 3000 -f "$($rootfs busybox)" -f "$($rootfs debian systemd systemd-sysv dbus)" '
+		export BERTH_ENGINES_CACHE=/src/.vm/files ENGINE_CGROUPS=systemd USER_CGROUPS=systemd WAIT=60
+		modprobe -a fuse tun overlay
+		cd integration/engines
+		bats --formatter tap systemd || status=1
+		# what has to do with cgroups, systemd and the journal
+		bats --formatter tap -f "^(-.*(memory|cpu|pids|cgroup)|out of memory|.*(limit|health|journald|stats|pause|update|probe)|rootless: (run|stop|a pod|build|play))" podman || status=1
+		exit ${status:-0}'
 }
 bench() { $run -t 1500 -p ./tests/bench "go run ./tests/bench -docs - -n ${ROUNDS:-30}"; }
 

@@ -14,6 +14,7 @@ type createCommand struct{ bundleFlags }
 func (c *createCommand) run(e *env, args []string) (int, error) {
 	_, err := c.create(e, args[0])
 	if err != nil {
+		err = c.unmounted(err)
 		return 1, fmt.Errorf("berth create failed: %w", err)
 	}
 	return 0, nil

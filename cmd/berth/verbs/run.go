@@ -27,7 +27,7 @@ func (c *runCommand) flags() []flag {
 func (c *runCommand) run(e *env, args []string) (int, error) {
 	status, err := c.launch(e, args[0])
 	if err != nil {
-		return 1, fmt.Errorf("berth run failed: %w", err)
+		return 1, fmt.Errorf("berth run failed: %w", c.unmounted(err))
 	}
 	return status, nil
 }

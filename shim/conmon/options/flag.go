@@ -131,7 +131,7 @@ func (f entry) set(spelled, value string, l locale) error {
 // Usage is the text for --help: every flag that is not hidden, in GOption's form.
 func Usage() string {
 	var b strings.Builder
-	b.WriteString("Usage:\n  conmon [OPTION…] - conmon utility\n\nHelp Options:\n")
+	b.WriteString("Usage:\n  berth-monitor [OPTION…] - Berth's container monitor, with conmon's options\n\nHelp Options:\n")
 	line := func(short byte, long, help string) {
 		spelled := "--" + long
 		if short != 0 {
