@@ -142,7 +142,7 @@ setup() {
 	set_script 'ls /sys/class/net; readlink /proc/self/ns/net'
 	run_ct
 	assert_ok
-	assert_has eth0
+	assert_has "$(find /sys/class/net -mindepth 1 -printf '%f\n' | sort | head -n1)"
 	assert_has "$(readlink /proc/self/ns/net)"
 }
 

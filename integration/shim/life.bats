@@ -209,7 +209,7 @@ load helpers
 	ctr_ task rm "$ID" || true
 	wait_for has_event delete
 	kill $EVENTS
-	assert_eq "$(events_of | sed 's/ delete.*//')" "create start exec-added exec-started exit"
+	assert_eq "$(events_of)" "create start exec-added exec-started exit exit delete"
 }
 
 @test "shim: 100 short ones in a row, each with its status" {

@@ -3,10 +3,12 @@
 package stdio
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -23,14 +25,31 @@ type outFifo struct {
 	closed  bool
 }
 
-func openOutFifo(path string) (*outFifo, error) {
-	keep, err := openFifo(path, unix.O_RDONLY)
-	if err != nil {
+// clientTime is how long a client is waited for that has not opened its end yet.
+var clientTime = 500 * time.Millisecond
+
+// openOutFifo waits for a client, who begins to open its end before it calls us,
+// until a deadline: what ends at once would be over before, and the client takes
+// that for the end of the output and stops opening.
+func openOutFifo(path string, deadline time.Time) (*outFifo, error) {
+	end, err := openFifo(path, unix.O_WRONLY)
+	for pause := time.Millisecond; errors.Is(err, unix.ENXIO) && time.Now().Before(deadline); pause = min(2*pause, 20*time.Millisecond) {
+		time.Sleep(pause)
+		end, err = openFifo(path, unix.O_WRONLY)
+	}
+	if err != nil && !errors.Is(err, unix.ENXIO) {
 		return nil, err
 	}
-	end, err := openFifo(path, unix.O_WRONLY)
+	keep, err := openFifo(path, unix.O_RDONLY)
+	if err == nil && end == nil {
+		end, err = openFifo(path, unix.O_WRONLY)
+	}
 	if err != nil {
-		_ = keep.Close()
+		for _, f := range []*os.File{end, keep} {
+			if f != nil {
+				_ = f.Close()
+			}
+		}
 		return nil, err
 	}
 	return &outFifo{end: end, keep: keep}, nil

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,6 +71,7 @@ func openSinks(o Options) (s [2]*sink, err error) {
 	if scheme, rest, ok := strings.Cut(o.Stdout, "://"); ok && (scheme == "binary" || scheme == "binary-v2") {
 		return startLogger(scheme, rest, o)
 	}
+	deadline := time.Now().Add(clientTime)
 	for i, address := range addresses {
 		if address == "" {
 			continue
@@ -78,7 +80,7 @@ func openSinks(o Options) (s [2]*sink, err error) {
 			s[1] = s[0]
 			continue
 		}
-		if s[i], err = openSink(address); err != nil {
+		if s[i], err = openSink(address, deadline); err != nil {
 			return s, err
 		}
 	}
@@ -86,14 +88,14 @@ func openSinks(o Options) (s [2]*sink, err error) {
 }
 
 // openSink opens one address for writing.
-func openSink(address string) (*sink, error) {
+func openSink(address string, deadline time.Time) (*sink, error) {
 	scheme, path, ok := strings.Cut(address, "://")
 	if !ok {
 		scheme, path = "fifo", strings.TrimPrefix(address, "fifo:")
 	}
 	switch scheme {
 	case "fifo":
-		f, err := openOutFifo(path)
+		f, err := openOutFifo(path, deadline)
 		if err != nil {
 			return nil, err
 		}

@@ -13,6 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+func init() { clientTime = 10 * time.Millisecond } // most of these clients come late
+
 func fifo(t *testing.T, dir, name string) string {
 	t.Helper()
 	path := filepath.Join(dir, name)
@@ -111,6 +113,30 @@ func TestOutputWaitsForAClientThatComesAfterTheEnd(t *testing.T) {
 	}
 	if got, err := io.ReadAll(client); err != nil || string(got) != "last words" {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A client on a busy machine opens its end while we open ours; the process may be
+// over at once.
+func TestAClientIsWaitedFor(t *testing.T) {
+	defer func(was time.Duration) { clientTime = was }(clientTime)
+	clientTime = time.Minute
+	o := Options{Stdout: fifo(t, t.TempDir(), "out")}
+	client := make(chan *os.File, 1)
+	time.AfterFunc(50*time.Millisecond, func() {
+		f, _ := os.OpenFile(o.Stdout, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		client <- f
+	})
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	select {
+	case f := <-client:
+		_ = f.Close()
+	case <-time.After(time.Second): // it opens before it says so
+		t.Error("opened without a client")
 	}
 }
 

@@ -20,6 +20,7 @@ start_machine() {
 	# It reaches the network as this machine does.
 	cp /etc/resolv.conf "$MACHINE/etc/resolv.conf"
 	cp "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$MACHINE/etc/ssl/certs/ca-certificates.crt"
+	echo '127.0.0.1 localhost newcomer' >"$MACHINE/etc/hosts"
 	install -m 755 "$(dirname "${BASH_SOURCE[0]}")/systemctl.sh" "$MACHINE/usr/local/sbin/systemctl"
 	make_cgroups
 	unshare --mount --pid --fork --uts --ipc -- bash -ec "$(declare -f furnish place cgroups); furnish $MACHINE" </dev/null &

@@ -48,7 +48,7 @@ step_install() {
 	say "README, Use it"
 	# A person leaves the shell, and top.
 	{
-		block README.md 'Use it' 1 | sed "s|^sudo berth run [^#]*|script -qec '&' /dev/null < <(sleep 3; echo exit)|"
+		block README.md 'Use it' 1 | sed "s|^\(sudo berth run [^#]*\)#.*|script -qec '\1' /dev/null < <(while sleep 3; do echo exit; done)|"
 		block README.md 'Use it' 2 | grep -v '^sudo berth top'
 	} | on_machine
 	on_machine <<<'[[ $(sudo berth list -q) == "" ]]; sudo make uninstall; [[ ! -e /usr/local/bin/berth ]]'

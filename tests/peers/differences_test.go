@@ -30,6 +30,7 @@ var accepted = []difference{
 	{"", "", "/Mounts/|sys|fs|cgroup*/Source", "the name of a bind or cgroup mount's source means nothing"},
 	{"", "crun", "/Mounts/|sys|fs|cgroup/Super", "crun limits the tmpfs to 1 MiB and leaves its mode at 1777"},
 	{"", "", "/Mounts/|sys|fs|cgroup|hugetlb/*", "runc 1.1.5 shows only the hierarchies it manages limits in"},
+	{"few-namespaces", "crun", "/Mounts/|sys|fs|cgroup|*/Root", "where we are in a container, crun binds that one's cgroup without a cgroup namespace, and not the new one's"},
 	{"few-namespaces", "", "/Cgroups", "runc and crun enter the v2 part of a hybrid too; it has no controllers, and costs half a millisecond"},
 	{"userns", "runc", "/Dev/mqueue", "runc makes the mqueue with an unmapped group"},
 	{"userns-user", "runc", "/Dev/mqueue", "as above"},

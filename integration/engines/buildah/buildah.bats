@@ -14,18 +14,37 @@ load helpers
 	assert_output $'made\nenv /tmp'
 }
 
-@test "buildah info and run name the configured runtime" {
+# recorder: a runtime that notes its calls in $T/calls.
+recorder() {
 	cat >"$T/runtime" <<-SH
 		#!/bin/sh
 		echo "\$*" >>$T/calls
 		exec $(runtime_path) "\$@"
 	SH
 	chmod +x "$T/runtime"
+}
+
+@test "run executes the runtime that --runtime names" {
+	recorder
 	from bb
 	try buildah_ run --isolation oci --runtime "$T/runtime" --network none "$C" true
 	assert_ok
 	grep -q create "$T/calls"
 	grep -q delete "$T/calls"
+}
+
+@test "run and bud execute the runtime that containers.conf or BUILDAH_RUNTIME names" {
+	recorder
+	sed "s|^runtime = .*|runtime = \"recorder\"|; /^\[engine.runtimes\]/a recorder = [\"$T/runtime\"]" "$ROOM/containers.conf" >"$T/containers.conf"
+	sed "s|$ROOM/containers.conf|$T/containers.conf|" "$ROOM/bin/buildah" >"$T/buildah"
+	chmod +x "$T/buildah"
+	from bb
+	PATH=$T:$PATH BUILDAH_RUNTIME=$T/runtime buildah_ run --network none "$C" true
+	assert_eq "$(grep -c create "$T/calls")" 1
+	printf 'FROM bb\nRUN true\n' >"$T/ctx/Containerfile"
+	try "$T/buildah" bud --network none --pull-never "$T/ctx"
+	assert_ok
+	assert_eq "$(grep -c create "$T/calls")" 2
 }
 
 @test "run passes output, input and status" {
@@ -217,7 +236,7 @@ load helpers
 	for n in 1 2 3 4; do
 		mkdir "$T/ctx$n"
 		printf 'FROM bb\nRUN echo %s >/n\nRUN test "$(cat /n)" = %s\n' "$n" "$n" >"$T/ctx$n/Containerfile"
-		buildah_ bud "${OCI[@]}" --network none --pull-never "$T/ctx$n" >"$T/out$n" 2>&1 </dev/null 3>&- &
+		buildah_ bud --network none --pull-never "$T/ctx$n" >"$T/out$n" 2>&1 </dev/null 3>&- &
 		pids[n]=$!
 	done
 	for n in 1 2 3 4; do wait "${pids[n]}" || fail "$(cat "$T/out$n")"; done

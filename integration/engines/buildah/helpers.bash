@@ -25,12 +25,12 @@ teardown() {
 # buildah_ ARG…: the room's Buildah, or its user's after as_user.
 buildah_() {
 	if [[ $AS == user ]]; then
-		timeout --foreground -k 1 60 "$ROOM/bin/user" buildah "$@" 3>&-
+		timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/user" buildah "$@" 3>&-
 	else
-		timeout --foreground -k 1 60 "$ROOM/bin/buildah" "$@" 3>&-
+		timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/buildah" "$@" 3>&-
 	fi
 }
-podman_() { timeout --foreground -k 1 60 "$ROOM/bin/podman" "$@" 3>&-; }
+podman_() { timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/podman" "$@" 3>&-; }
 as_user() {
 	AS=user
 	chown -R berth-it: "$T"
@@ -38,7 +38,7 @@ as_user() {
 
 # from IMAGE: $C is a working container.
 from() { C=$(buildah_ from --pull-never --name "$ID-w" "$1"); }
-# OCI: how the runtime is told to Buildah 1.28, which does not take it from containers.conf.
+# OCI: the runtime on the command line. Builds take it from containers.conf.
 OCI=(--isolation oci --runtime "$(runtime_path)")
 # run_w [OPTION…] -- COMMAND…: buildah run in $C.
 run_w() {
@@ -49,7 +49,7 @@ run_w() {
 # bud ARG…: of the Containerfile on stdin, with $T/ctx, as $ID-image.
 bud() {
 	cat >"$T/ctx/Containerfile"
-	try buildah_ bud "${OCI[@]}" --network none --pull-never -t "$ID-image" "$@" "$T/ctx"
+	try buildah_ bud --network none --pull-never -t "$ID-image" "$@" "$T/ctx"
 }
 # run_image COMMAND…: what was built, by Podman.
 run_image() { try podman_ run --rm --network none --cgroup-parent "$ROOM_CGROUP" "$ID-image" "$@"; }

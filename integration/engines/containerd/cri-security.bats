@@ -28,7 +28,7 @@ context() { echo ".linux.security_context += $1"; }
 
 @test "security: capabilities added and dropped" {
 	pod a
-	once "$(context '{capabilities: {add_capabilities: ["NET_ADMIN"], drop_capabilities: ["CHOWN"]}}')" sh -c 'grep CapEff /proc/self/status | cut -f2; chown 1:1 /tmp'
+	once "$(context '{capabilities: {add_capabilities: ["NET_ADMIN"], drop_capabilities: ["CHOWN"]}}')" sh -c 'exec 2>&1; grep CapEff /proc/self/status | cut -f2; chown 1:1 /tmp'
 	assert_fails "Operation not permitted"
 	bit "${output%%[[:space:]]*}" 12 || fail "want CAP_NET_ADMIN"
 	! bit "${output%%[[:space:]]*}" 0 || fail "do not want CAP_CHOWN"

@@ -178,3 +178,12 @@ load helpers
 	try ctr_ tasks rm -f "$ID-a"
 	wait_for eval '[[ $(shims | wc -l) == 1 ]]'
 }
+
+@test "the shim is started, and answers, in the way of its containerd" {
+	ours || skip "it is Berth's shim"
+	since 2.0 "does not log it"
+	detach_t sleep 1000
+	local version=3
+	! cd_older 2.3 || version=2
+	grep "connecting to shim $ID\"" "$ROOM/containerd.log" | tail -n1 | grep "protocol=ttrpc version=$version"
+}

@@ -132,6 +132,17 @@ load helpers
 	assert_output $'0\n0 0\n 0 100000 65536\n 0 200000 65536'
 }
 
+@test "ctr run --remap-labels: a user namespace over layers with mapped ids" {
+	since 2.0 "its overlays map no ids"
+	EXTRA=(--uidmap 0:100000:65536 --gidmap 0:200000:65536 --remap-labels --snapshotter overlayfs)
+	detach_t sleep 1000
+	EXTRA=()
+	exec_t sh -c 'stat -c "%u %g" /etc/passwd; echo x >/etc/new; stat -c "%u %g" /etc/new'
+	assert_output $'0 0\n0 0'
+	# what was written has the container's ids, what was not the image's
+	assert_eq "$(stat -c '%u %g' "$ROOM"/root/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/etc/new)" "100000 200000"
+}
+
 @test "ctr run --pid-file: the process's id" {
 	EXTRA=(--pid-file "$T/pid")
 	detach_t sleep 1000

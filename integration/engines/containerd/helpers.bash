@@ -62,7 +62,7 @@ left() {
 	echo "mounts $(in_cd grep -c " $ROOM/" /proc/self/mountinfo)"
 	echo "cgroups $(cgroups | wc -l)"
 	echo "sockets $(find "$ROOM" -type s | wc -l)"
-	echo "state $(find "$ROOM/state" "$ROOM/run/berth" "$ROOM/run/runc" -mindepth 2 -type d 2>/dev/null | wc -l)"
+	echo "state $(find "$ROOM/state" "$ROOM/runtime" -mindepth 2 -type d 2>/dev/null | wc -l)"
 	echo "addresses $(find "$ROOM/ipam" -name '10.*' | wc -l)"
 	echo "links $(in_room ip -o link | wc -l)"
 	echo "rules $(in_room iptables-save | wc -l)"

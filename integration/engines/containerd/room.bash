@@ -20,6 +20,7 @@ make_containerd_room() {
 	export CD_VERSION=${CD_VERSION#v}
 	mkdir "$ROOM"/{run,cni,net.d,ipam,shared,hugetlb}
 	keep_mounts bash -c "$(declare -f room_mounts); room_mounts"
+	sed "s|@ROOM@|$ROOM|" "$HERE/berth.toml" >"$ROOM/berth.toml"
 	sed "s|@ROOM@|$ROOM|" "$HERE/net.conflist" >"$ROOM/net.d/10-pods.conflist"
 	local config=config-v2.toml
 	cd_older 2.0 || config=config-v3.toml

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Builds by BuildKit inside of dockerd 20.10: it executes the `runc` of the daemon's
-# PATH, whatever the default runtime is. So Berth stands there under that name.
+# Builds by BuildKit inside of dockerd: it executes the `runc` of the daemon's PATH,
+# whatever the default runtime is. So Berth stands there under that name.
 
 load helpers
 
@@ -17,11 +17,13 @@ setup_file() {
 }
 teardown_file() { end_docker_room; }
 
+BUILDER=/usr/bin/docker # newer clients want a plugin for it
+
 # build LINE…
 build() {
 	mkdir -p "$T/context"
 	printf '%s\n' "$@" >"$T/context/Dockerfile"
-	try env DOCKER_BUILDKIT=1 DOCKER_CONFIG="$ROOM/cli" timeout 60 "$(client)" -H "unix://$ROOM/docker.sock" build --progress plain "${BUILD[@]}" -t "$ID" "$T/context"
+	try env DOCKER_BUILDKIT=1 DOCKER_CONFIG="$ROOM/cli" timeout 60 "$BUILDER" -H "unix://$ROOM/docker.sock" build --progress plain "${BUILD[@]}" -t "$ID" "$T/context"
 }
 
 @test "buildkit: several RUN layers by the runc of the daemon's PATH" {
@@ -75,9 +77,20 @@ build() {
 @test "buildkit: a build that is given up leaves no process" {
 	mkdir -p "$T/context"
 	printf 'FROM bb\nRUN sleep 4444\n' >"$T/context/Dockerfile"
-	DOCKER_BUILDKIT=1 docker_ build "$T/context" >"$T/out" 2>&1 </dev/null &
+	DOCKER_BUILDKIT=1 "$BUILDER" -H "unix://$ROOM/docker.sock" build "$T/context" >"$T/out" 2>&1 </dev/null 3>&- &
 	wait_for pgrep -fx 'sleep 4444'
-	kill -INT "$(pgrep -P $!)" 2>/dev/null || kill -INT $!
+	kill -INT $!
 	WAIT=15 wait_for eval "! pgrep -fx 'sleep 4444'"
 	wait || true
+}
+
+@test "buildkit: a variable of the daemon's environment names the runtime" {
+	never old || skip "dockerd 20.10 does not know the variable"
+	stop_daemon dockerd
+	mv "$ROOM/bin/runc" "$ROOM/bin/other"
+	DOCKER_BUILDKIT_RUNC_COMMAND=$ROOM/bin/other start_docker
+	: >"$ROOM/called"
+	build 'FROM bb' 'RUN echo by-variable >/a'
+	assert_ok
+	assert_eq "$(grep -c ' run ' "$ROOM/called")" 1
 }

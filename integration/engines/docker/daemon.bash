@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A dockerd of our own, with a containerd of its own.
 #
-#   ENGINE_SHIM=berth    containerd finds our shim under the name of runc's
+#   ENGINE_SHIM=berth    containerd finds our shim also under the name of runc's
 #   ENGINE_DOCKER=DIR    dockerd, docker, docker-init, docker-proxy and containerd
 #                        from there, not Debian's
 
@@ -26,6 +26,7 @@ make_docker_room() {
 			mkdir /mnt/hugetlb
 			mount -t cgroup -o hugetlb hugetlb /mnt/hugetlb
 		}'
+	ln -s "$BIN/containerd-shim-berth-v2" "$ROOM/bin"
 	[[ $ENGINE_SHIM != berth ]] || ln -s "$BIN/containerd-shim-berth-v2" "$ROOM/bin/containerd-shim-runc-v2"
 }
 in_new_mounts() { [[ $(readlink "/proc/$1/ns/mnt") != $(readlink /proc/self/ns/mnt) && $(<"/proc/$1/comm") == sleep ]]; }
@@ -67,7 +68,12 @@ start_docker() {
 docker_() {
 	DOCKER_CONFIG=$ROOM/cli timeout --foreground -k 1 "${LIMIT:-40}" "$(client)" -H "unix://$ROOM/docker.sock" "$@" 3>&-
 }
+# old: it is a dockerd of Debian 12.
+old() { [[ $(docker_ version -f '{{.Server.Version}}') == 20.10.* ]]; }
 client() { PATH=${ENGINE_DOCKER:-/usr/bin}:$PATH command -v docker; }
+
+# never COMMAND…: it fails. A "!" does not end a case.
+never() { ! "$@"; }
 
 # containerd_pid: of the one that dockerd has started.
 containerd_pid() { cat "$ROOM/run/containerd/containerd.pid"; }
@@ -77,6 +83,9 @@ load_busybox() { docker_ import --change 'CMD ["sh"]' "$("$ENGINES/rootfs.sh" bu
 
 # load_debian: deb is one of a minimal Debian.
 load_debian() { docker_ image inspect deb >/dev/null 2>&1 || docker_ import "$("$ENGINES/rootfs.sh" debian)" deb >/dev/null; }
+
+# load_example: the base of the images of ../compose/app.
+load_example() { docker_ import "$("$ENGINES/rootfs.sh" debian redis-server python3)" berth-example-debian >/dev/null; }
 
 # end_docker_room: also what live restore would keep, or a daemon that is gone.
 end_docker_room() {

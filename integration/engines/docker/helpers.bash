@@ -66,15 +66,25 @@ full_id() { show '{{.Id}}' "${1:-$ID}"; }
 room_census() {
 	local machine
 	machine=/proc/$(daemon_pid mounts)
-	census | grep -v '^netns'
+	census | grep -vE '^(netns|sockets)'
+	# A killed dockerd leaves that of its network's controller.
+	echo "sockets $(find "$ROOM" -type s ! -path '*/libnetwork/*' | wc -l)"
 	echo "mounts inside $(grep -c " $ROOM" "$machine/mountinfo")"
-	echo "netns $(grep -c ' - nsfs ' "$machine/mountinfo")"
+	echo "netns $(grep -c " $ROOM/run/netns/.* - nsfs " "$machine/mountinfo")"
 	echo "veth $(in_room ip -o link | grep -c veth)"
 	echo "shims $(shims | wc -l)"
 	echo "shims' sockets $(find "$machine/root/run/containerd/s" -type s 2>/dev/null | wc -l)"
-	echo "runtime's states $(find "$ROOM"/run/runtime-* "$machine/root/run/berth" -mindepth 2 -maxdepth 2 2>/dev/null | wc -l)"
+	echo "runtime's states $(find "$ROOM"/run/runtime-* -mindepth 2 -maxdepth 2 ! -name '.*' 2>/dev/null | wc -l)"
 }
-same_census() { [[ $(room_census) == "$1" ]]; }
+# assert_census BEFORE: soon, since docker tidies up after itself for a moment.
+assert_census() {
+	local i
+	for ((i = 0; i < 40; i++)); do
+		[[ $(room_census) != "$1" ]] || return 0
+		sleep 0.25
+	done
+	assert_eq "$(room_census)" "$1"
+}
 
 # limit V1 V2: a file of the container's cgroup, as seen from outside.
 limit() {

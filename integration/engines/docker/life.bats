@@ -76,7 +76,7 @@ on_signal() {
 	idle_c
 	docker_ pause "$ID" >/dev/null
 	docker_ rm -f "$ID" >/dev/null
-	! docker_ inspect "$ID" >/dev/null 2>&1
+	never docker_ inspect "$ID" >/dev/null 2>&1
 }
 
 @test "pause: stop ends a paused container" {
@@ -153,7 +153,7 @@ on_signal() {
 	grep -qx 'A /root/new' "$T/diff"
 	grep -qx 'D /etc/group' "$T/diff"
 	grep -qx 'C /etc/passwd' "$T/diff"
-	! grep -qE '/(proc|dev|sys)/' "$T/diff"
+	never grep -qE '/(proc|dev|sys)/' "$T/diff"
 }
 
 @test "commit: an image of a running container" {

@@ -84,8 +84,9 @@ load helpers
 }
 
 @test "logs: a reader that does not read does not stop the others" {
-	detach_c sh -c 'yes | head -c 3000000; echo over'
+	detach_c sh -c 'yes 123456789012345678901234567890123456789012345678901234567890 | head -n 20000; echo over'
 	docker_ logs -f "$ID" 2>&1 | { sleep 2; cat >/dev/null; } &
-	wait_for has_logged over
+	over() { [[ $(docker_ logs --tail 1 "$ID") == over ]]; }
+	wait_for over
 	wait
 }

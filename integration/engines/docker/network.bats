@@ -84,7 +84,7 @@ address() { show '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "${
 	EXTRA=(--network none)
 	run_c sh -c 'ls /sys/class/net | grep -v bonding_masters | xargs; ip addr show lo | grep -c UP'
 	assert_has lo
-	! grep -q eth <<<"$output"
+	never grep -q eth <<<"$output"
 }
 
 @test "network: host is the daemon's" {
@@ -105,7 +105,7 @@ address() { show '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "${
 	wait_for answers 127.0.0.1:18080 published
 	assert_eq "$(docker_ port "$ID")" "80/tcp -> 127.0.0.1:18080"
 	docker_ rm -f "$ID" >/dev/null
-	! fetch 127.0.0.1 18080
+	never fetch 127.0.0.1 18080
 }
 
 @test "network: a published port of the daemon's choice, and -P" {
@@ -195,6 +195,6 @@ address() { show '{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}' "${
 @test "network: no namespace and no device of an ended container is left" {
 	for _ in 1 2 3; do run_c true; done
 	assert_eq "$(in_room ip -o link | grep -c docker0)" 1
-	! in_room ip -o link | grep -q veth
+	assert_eq "$(in_room ip -o link | grep -c veth)" 0
 	assert_eq "$(mounts_of_containers)" ""
 }

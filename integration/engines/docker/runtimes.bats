@@ -7,11 +7,12 @@ load helpers
 setup_file() {
 	make_docker_room runtimes
 	# A witness for each way: who was executed, with which verb.
+	mkdir "$ROOM/witness"
 	printf '#!/bin/sh\nfor a; do case $a in create|start|delete|exec|kill) echo "$a" >>%s/called; break;; esac; done\nexec %s "$@"\n' \
-		"$ROOM" "$(runtime_path)" >"$ROOM/bin/$ENGINE_RUNTIME"
-	chmod 755 "$ROOM/bin/$ENGINE_RUNTIME"
+		"$ROOM" "$(runtime_path)" >"$ROOM/witness/$ENGINE_RUNTIME"
+	chmod 755 "$ROOM/witness/$ENGINE_RUNTIME"
 	# Other names: runc and crun may be in the file already.
-	configure 'del(."default-runtime") | .runtimes = { byfile: { path: ($room + "/bin/" + $runtime) }, flags: { path: ($room + "/bin/" + $runtime), runtimeArgs: ["--debug"] } }'
+	configure 'del(."default-runtime") | .runtimes = { byfile: { path: ($room + "/witness/" + $runtime) }, flags: { path: ($room + "/witness/" + $runtime), runtimeArgs: ["--debug"] } }'
 	start_docker
 	load_busybox
 }
@@ -86,16 +87,35 @@ teardown_file() { end_docker_room; }
 
 @test "runtimes: dockerd's flag --add-runtime" {
 	stop_daemon dockerd
-	start_docker --add-runtime "byflag=$ROOM/bin/$ENGINE_RUNTIME"
+	start_docker --add-runtime "byflag=$ROOM/witness/$ENGINE_RUNTIME"
 	EXTRA=(--runtime byflag)
 	run_c echo flagged
 	assert_output flagged
 }
 
 @test "runtimes: a shim by its type is unknown to docker 20.10" {
-	[[ $(docker_ version -f '{{.Server.Version}}') == 20.10.* ]] || skip "newer daemons know it"
+	old || skip "newer daemons know it"
 	EXTRA=(--runtime io.containerd.berth.v2)
 	run_c true
 	assert_status 125
 	assert_has "Unknown runtime specified io.containerd.berth.v2"
+}
+
+@test "runtimes: a shim by its type, and one of the file with a name" {
+	never old || skip "docker 20.10 does not know shims by their type"
+	ours || skip "it is our shim"
+	EXTRA=(--runtime io.containerd.berth.v2)
+	idle_c
+	assert_eq "$(readlink "/proc/$(shims)/exe")" "$BIN/containerd-shim-berth-v2"
+	docker_ rm -f "$ID" >/dev/null
+	jq '.runtimes.typed.runtimeType = "io.containerd.berth.v2"' "$ROOM/daemon.json" >"$ROOM/new.json"
+	cp "$ROOM/new.json" "$ROOM/daemon.json"
+	kill -HUP "$(daemon_pid dockerd)"
+	known() { docker_ info -f '{{json .Runtimes}}' | jq -e 'has("typed")'; }
+	wait_for known
+	EXTRA=(--runtime typed --memory 64m)
+	idle_c
+	assert_eq "$(readlink "/proc/$(shims)/exe")" "$BIN/containerd-shim-berth-v2"
+	exec_c sh -c 'exit 4'
+	assert_status 4
 }

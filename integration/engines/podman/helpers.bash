@@ -21,6 +21,7 @@ podman_teardown() {
 	end_containers || bad=1
 	AS=user
 	[[ ! -e $T/as_user ]] || end_containers || bad=1
+	AS=root
 	left=$(grep -rlsF "$ROOM/" "/run/$ENGINE_RUNTIME" | head -n 3)
 	[[ -z $left ]] || { echo "the runtime's state is left: $left" >&2; bad=1; }
 	left=$(room_enter find /sys/fs/cgroup -type d -path "*$ROOM_CGROUP/*" -name "libpod-*" | head -n 3)
@@ -46,9 +47,9 @@ room_enter() { "$ROOM/bin/enter" "$@"; }
 # podman_ ARG…: the room's Podman, or its user's after as_user.
 podman_() {
 	if [[ $AS == user ]]; then
-		timeout --foreground -k 1 60 "$ROOM/bin/user" podman "$@" 3>&-
+		timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/user" podman "$@" 3>&-
 	else
-		timeout --foreground -k 1 60 "$ROOM/bin/podman" "$@" 3>&-
+		timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/podman" "$@" 3>&-
 	fi
 }
 # as_user: from now on it is an ordinary user's Podman. It has no cgroups but systemd's.

@@ -87,7 +87,7 @@ gets_inside() { [[ $(get_inside "$1" "$2") == "$3" ]]; }
 
 @test "a port of UDP" {
 	# busybox's nc has no UDP: the host's socat
-	detach_c -p 18082:7000/udp -v "$T:/t" -v /usr:/usr:ro -v /usr/lib:/lib:ro -v /usr/lib64:/lib64:ro bb sh -c 'touch /t/up; socat -u UDP-LISTEN:7000 OPEN:/t/got,creat'
+	detach_c -p 18082:7000/udp -v "$T:/t" -v /usr:/usr:ro -v /usr/lib:/lib:ro -v /usr/lib64:/lib64:ro bb sh -c 'touch /t/up; socat -u UDP-RECV:7000 OPEN:/t/got,creat'
 	wait_file up
 	arrived() {
 		echo packet | "$ROOM/bin/enter" socat -u - UDP4-SENDTO:127.0.0.1:18082

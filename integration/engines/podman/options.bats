@@ -17,7 +17,8 @@ teardown() { podman_teardown; }
 	run_c --cpus 0.5 --cpuset-cpus 1 bb sh -c "$(cgroup_file cpu/cpu.cfs_quota_us cpu.max); $(cgroup_file cpuset/cpuset.cpus cpuset.cpus)"
 	if on_v2; then assert_output $'50000 100000\n1'; else assert_output $'50000\n1'; fi
 	run_c --cpu-shares 512 bb sh -c "$(cgroup_file cpu/cpu.shares cpu.weight)"
-	if on_v2; then assert_output 20; else assert_output 512; fi
+	# older runtimes make 20 of it on v2
+	if on_v2; then [[ $output == 59 || $output == 20 ]]; else assert_output 512; fi
 }
 
 @test "--pids-limit stops a container that forks on and on" {
@@ -233,7 +234,7 @@ caps() { awk '/CapEff/ { print $2 }' <<<"$output"; }
 }
 
 @test "--personality" {
-	[[ $ENGINE_RUNTIME == berth ]] || skip "a matter of the runtime's version: runc 1.1 has none"
+	[[ $ENGINE_RUNTIME != runc ]] || skip "runc 1.1 has none"
 	run_c --personality LINUX32 bb uname -m
 	assert_ok
 	[[ $output == i686 ]]

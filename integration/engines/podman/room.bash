@@ -7,11 +7,16 @@
 #
 #   ENGINE_PODMAN=PATH     another Podman than the one in PATH
 #   ENGINE_CGROUPS=systemd the other cgroup manager; cgroupfs
+#   USER_CGROUPS=systemd   the ordinary user's, who then needs a session of systemd's; cgroupfs
 
 source "$(dirname "${BASH_SOURCE[0]}")/../engines.bash"
 PODMAN_DIR=$ENGINES/podman
 ENGINE_CGROUPS=${ENGINE_CGROUPS:-cgroupfs}
-export PODMAN_DIR ENGINE_CGROUPS
+USER_CGROUPS=${USER_CGROUPS:-cgroupfs}
+export PODMAN_DIR ENGINE_CGROUPS USER_CGROUPS
+# Seconds for a command of an engine's. Emulated machines are slow.
+LIMIT=${BERTH_VM:+600}
+LIMIT=${LIMIT:-60}
 
 # podman_room NAME
 podman_room() {
@@ -72,7 +77,7 @@ room_view() {
 its_config() {
 	sed "s|/usr/local/bin|$BIN|" "$PODMAN_DIR/containers.conf" |
 		if ours; then cat; else sed -e "s|^runtime = .*|runtime = \"$ENGINE_RUNTIME\"|" -e '/^conmon_path/d'; fi |
-		sed -e '/^\[containers\]/a default_ulimits = ["nofile=1024:1024", "nproc=10000:10000"]\nhttp_proxy = false\nlog_driver = "k8s-file"' \
+		sed -e '/^\[containers\]/a default_ulimits = ["nofile=1024:1024", "nproc=4000:4000"]\nhttp_proxy = false\nlog_driver = "k8s-file"' \
 			-e "/^\[engine\]/a cgroup_manager = \"$1\"\nevents_logger = \"file\"\ninfra_image = \"localhost/infra:latest\"" \
 			-e '/^\[network\]/a network_backend = "netavark"'
 }
@@ -81,7 +86,7 @@ root_config() {
 		sed -e "/^\[engine\]/a tmp_dir = \"$ROOM/run\"\nstatic_dir = \"$ROOM/root/libpod\"\nvolume_path = \"$ROOM/root/volumes\"" \
 			-e "/^\[network\]/a network_config_dir = \"$ROOM/net\""
 }
-user_config() { its_config "${USER_CGROUPS:-cgroupfs}"; }
+user_config() { its_config "$USER_CGROUPS"; }
 
 # user_of_room: as in ../../runtime, and kept as there.
 user_of_room() {
@@ -102,9 +107,10 @@ room_commands() {
 	done
 	cat >"$ROOM/bin/user" <<-SH
 		#!/bin/sh
-		export HOME=\${ROOM_HOME:-$ROOM/user}/home XDG_RUNTIME_DIR=\${USER_RUN:-\${ROOM_HOME:-$ROOM/user}/run} TMPDIR=$ROOM/tmp
+		export HOME=\${ROOM_HOME:-$ROOM/user}/home XDG_RUNTIME_DIR=\${ROOM_HOME:-$ROOM/user}/run TMPDIR=$ROOM/tmp
 		cd \$HOME
 		unset CONTAINERS_CONF DBUS_SESSION_BUS_ADDRESS
+		$(into_session)
 		[ "\$1" != podman ] || { shift; set -- $(command_of podman) "\$@"; }
 		$enter setpriv --reuid berth-it --regid berth-it --init-groups --inh-caps=-all -- "\$@"
 	SH
@@ -114,6 +120,19 @@ room_commands() {
 	SH
 	chmod 755 "$ROOM"/bin/*
 }
+# into_session: the lines that bring a process into the user's session, as a login does.
+into_session() {
+	local uid session
+	[[ $USER_CGROUPS == systemd ]] || return 0
+	uid=$(id -u berth-it)
+	session=/sys/fs/cgroup/user.slice/user-$uid.slice/user@$uid.service/${ROOM##*/}
+	mkdir -p "$session"
+	chown -R berth-it: "$session"
+	cat <<-SH
+		export XDG_RUNTIME_DIR=/run/user/$uid DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/$uid/bus
+		echo 0 >$session/cgroup.procs
+	SH
+}
 command_of() {
 	if [[ $1 == podman && ${ENGINE_PODMAN:-} ]]; then echo "$ENGINE_PODMAN"; else command -v "$1"; fi
 }
@@ -121,7 +140,7 @@ command_of() {
 # room_images: bb is a busybox, infra what a pod's own container is made of; it ends
 # when it is asked to.
 room_images() {
-	local tar path='ENV PATH=/bin' infra='ENTRYPOINT ["/bin/sh","-c","trap exit TERM INT; sleep 100000 & wait"]'
+	local tar path='ENV PATH=/usr/sbin:/usr/bin:/sbin:/bin' infra='ENTRYPOINT ["/bin/sh","-c","trap exit TERM INT; sleep 100000 & wait"]'
 	tar=$("$ENGINES/rootfs.sh" busybox)
 	chmod 644 "$tar"
 	"$ROOM/bin/podman" import -q --change "$path" "$tar" bb >/dev/null &&

@@ -11,7 +11,7 @@ source "$(dirname "$(realpath "$0")")/room.bash"
 
 if [[ ${1:-} == --end ]]; then
 	ROOM=$(realpath "${2:?which room?}")
-	ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
+	export ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
 	leave_podman
 	exit
 fi

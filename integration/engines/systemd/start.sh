@@ -16,7 +16,7 @@ if [[ ${1:-} == --end ]]; then
 fi
 dir=$(mktemp -d /tmp/be-systemd.XXXX)
 make_rootfs "$dir/rootfs"
-make_bundle "$dir" "$dir/rootfs" "/${dir##*/}/sd"
+make_bundle "$dir" "$dir/rootfs" "/${dir##*/}"
 "$runtime" --root "$dir/state" run --detach --bundle "$dir" sd </dev/null >"$dir/log" 2>&1
 cat <<TEXT
 systemd boots as process 1 of a container of $ENGINE_RUNTIME's:

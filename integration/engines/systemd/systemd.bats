@@ -34,8 +34,8 @@ teardown() {
 
 PARENT=${ROOM##*/}
 runtime() { "$(runtime_path)" --root "$ROOM/state" "$@" 3>&-; }
-podman_() { timeout --foreground -k 1 120 "$ROOM/bin/podman" "$@" 3>&-; }
-as_user() { timeout --foreground -k 1 120 "$ROOM/bin/user" podman "$@" 3>&-; }
+podman_() { timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/podman" "$@" 3>&-; }
+as_user() { timeout --foreground -k 1 "$LIMIT" "$ROOM/bin/user" podman "$@" 3>&-; }
 # bundle_of NAME [JQ-FILTER [ROOTFS]]: $bundle, on an overlay of the root file system.
 bundle_of() {
 	bundle=$ROOM/bundle-$1
@@ -167,7 +167,7 @@ has_ended() { [[ -s $T/status ]]; }
 }
 
 @test "systemd, Podman: an ordinary user's" {
-	[[ ${USER_CGROUPS:-} == systemd ]] || skip "a user's cgroups need systemd's delegation, on cgroup v2"
+	[[ $USER_CGROUPS == systemd ]] || skip "a user's cgroups need systemd's delegation, on cgroup v2"
 	touch "$T/user"
 	as_user import -q --change 'CMD ["/sbin/init"]' "$(systemd_tar)" sd >"$T/out"
 	as_user run -d --name "$ID" --network none sd >"$T/out" 2>&1 </dev/null
