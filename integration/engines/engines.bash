@@ -25,12 +25,17 @@ runtime_path() {
 # a path below each hierarchy's root. For setup_suite or setup_file; leave_room
 # ends it.
 make_room() {
-	ROOM=$(mktemp -d "/tmp/be-$1.XXXX")
-	ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
-	export ROOM ROOM_NETNS ROOM_CGROUP
+	use_room "$(mktemp -d "/tmp/be-$1.XXXX")"
 	chmod 711 "$ROOM"
 	ip netns add "$ROOM_NETNS"
 	in_room ip link set lo up
+}
+
+# use_room DIR: one that is there.
+use_room() {
+	ROOM=$(realpath "$1")
+	ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
+	export ROOM ROOM_NETNS ROOM_CGROUP
 }
 
 # in_room COMMAND…: in the room's network namespace. `ip netns exec` would put a

@@ -7,7 +7,7 @@
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/room.bash"
 if [[ ${1:-} == stop ]]; then
-	ROOM=$(realpath "${2:?"usage: start.sh stop DIR"}") ROOM_NETNS=${2##*/} ROOM_CGROUP=/${2##*/}
+	use_room "${2:?"usage: start.sh stop DIR"}"
 	export CRI_SOCKET=$ROOM/c.sock CONTAINERD_ADDRESS=$ROOM/c.sock
 	set +e
 	end_containerd_room

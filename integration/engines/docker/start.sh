@@ -7,7 +7,7 @@
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/daemon.bash"
 if [[ ${1:-} == stop ]]; then
-	ROOM=$(realpath "${2:?"usage: start.sh stop DIR"}") ROOM_NETNS=${2##*/} ROOM_CGROUP=/${2##*/}
+	use_room "${2:?"usage: start.sh stop DIR"}"
 	end_docker_room
 	exit
 fi

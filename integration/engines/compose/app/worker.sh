@@ -6,6 +6,6 @@ echo "worker $(hostname) is ready"
 while :; do
 	job=$(redis-cli -h db BLPOP jobs 1 | tail -n1)
 	[ -n "$job" ] || continue
-	redis-cli -h db RPUSH done "$job@$(hostname)" >/dev/null
+	redis-cli -h db RPUSH "done" "$job@$(hostname)" >/dev/null
 	echo "did $job"
 done
