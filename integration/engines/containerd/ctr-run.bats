@@ -137,7 +137,7 @@ load helpers
 	EXTRA=(--uidmap 0:100000:65536 --gidmap 0:200000:65536 --remap-labels --snapshotter overlayfs)
 	detach_t sleep 1000
 	EXTRA=()
-	exec_t sh -c 'stat -c "%u %g" /etc/passwd; echo x >/etc/new; stat -c "%u %g" /etc/new'
+	exec_t sh -c 'stat -c "%u %g" /etc/passwd; echo x >/etc/new; stat -c "%u %g" /etc/new; sleep 0.3'
 	assert_output $'0 0\n0 0'
 	# what was written has the container's ids, what was not the image's
 	assert_eq "$(stat -c '%u %g' "$ROOM"/root/io.containerd.snapshotter.v1.overlayfs/snapshots/*/fs/etc/new)" "100000 200000"
@@ -176,7 +176,7 @@ load helpers
 	RUNTIME=(--runtime io.containerd.runc.v2 --runc-binary "$BIN/berth")
 	detach_t sleep 1000
 	[[ $(readlink "/proc/$(shims "$ID")/exe") == */containerd-shim-runc-v2 ]] || fail "want containerd's shim"
-	exec_t sh -c 'echo hello; exit 4'
+	exec_t sh -c 'echo hello; sleep 0.3; exit 4'
 	assert_status 4
 	assert_output hello
 }
@@ -188,6 +188,6 @@ load helpers
 	detach_t sleep 1000
 	EXTRA=()
 	[[ -e $T/root/default/$ID ]] || fail "want runc's state"
-	exec_t echo hello
+	exec_t sh -c 'echo hello; sleep 0.3'
 	assert_output hello
 }

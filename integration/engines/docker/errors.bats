@@ -103,7 +103,7 @@ load helpers
 	EXTRA=(--runtime nobody)
 	run_c true
 	assert_status 125
-	assert_has "nknown runtime"
+	[[ $output =~ [Uu]nknown\ (runtime\ specified|or\ invalid\ runtime\ name:)\ nobody ]] || fail "not named"
 }
 
 @test "errors: a working directory that is a file" {

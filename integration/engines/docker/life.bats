@@ -124,7 +124,7 @@ on_signal() {
 @test "rm: a running container is refused without -f" {
 	idle_c
 	try docker_ rm "$ID"
-	assert_fails "You cannot remove a running container"
+	assert_fails "container before"
 	docker_ rm -f "$ID" >/dev/null
 }
 
@@ -177,7 +177,9 @@ on_signal() {
 	docker_ stop "$ID" >/dev/null
 	docker_ rm "$ID" >/dev/null
 	docker_ events --since "$since" --until "$(date +%s.%N)" --filter "container=$ID" --format '{{.Action}}' >"$T/events"
-	assert_eq "$(grep -v attach "$T/events" | xargs)" "create start pause unpause kill die stop destroy"
+	# Which of die and stop is first is the daemon's, and differs by its version.
+	assert_eq "$(grep -vE 'attach|stop' "$T/events" | xargs)" "create start pause unpause kill die destroy"
+	grep -qx stop "$T/events"
 }
 
 @test "events: die has the exit code" {
