@@ -97,13 +97,26 @@ furnish() {
 	exec unshare --cgroup -- bash -c 'sleep infinity & wait'
 }
 
-# on_machine: executes the commands on stdin in the repository, with a terminal, and
-# shows them as they come.
+# on_machine [LINE]: executes the commands on stdin in the repository, with a
+# terminal, and shows them as they come. LINE is typed at the first prompt of a shell.
 on_machine() {
 	cat >"$MACHINE/home/newcomer/commands"
+	: >"$MACHINE/transcript"
 	nsenter --target "$machine_pid" --mount --pid --uts --ipc --cgroup --root -- \
 		env -i HOME=/root TERM=linux LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive \
-		script -qec 'cd /home/newcomer/berth && bash -eux /home/newcomer/commands' /dev/null </dev/null
+		script -qec 'cd /home/newcomer/berth && bash -eux /home/newcomer/commands' /dev/null < <(type_line "$@") |
+		tee "$MACHINE/transcript"
+}
+
+# type_line [LINE]: when there is a prompt; then nothing more, while the machine lives.
+type_line() {
+	(($#)) || return 0
+	until grep -aqs '^/ # ' "$MACHINE/transcript"; do
+		[[ -e $MACHINE/transcript ]] || return 0
+		sleep 0.5
+	done
+	echo "$1"
+	while [[ -e $MACHINE/transcript ]]; do sleep 1; done
 }
 
 stop_machine() {

@@ -89,8 +89,10 @@ load_example() { docker_ import "$("$ENGINES/rootfs.sh" debian redis-server pyth
 
 # end_docker_room: also what live restore would keep, or a daemon that is gone.
 end_docker_room() {
-	docker_ ps -aq | xargs -r "$(client)" -H "unix://$ROOM/docker.sock" rm -fv >/dev/null
-	pgrep -f -- "containerd-shim.*$ROOM/" | xargs -r kill -KILL
-	find /sys/fs/cgroup/*"$ROOM_CGROUP" /sys/fs/cgroup"$ROOM_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null | sort -u | xargs -r kill -KILL
+	docker_ ps -aq | xargs -r "$(client)" -H "unix://$ROOM/docker.sock" rm -fv >/dev/null || true
+	{
+		pgrep -f -- "containerd-shim.*$ROOM/"
+		find /sys/fs/cgroup/*"$ROOM_CGROUP" /sys/fs/cgroup"$ROOM_CGROUP" -name cgroup.procs -exec cat {} + 2>/dev/null
+	} | sort -u | xargs -r kill -KILL 2>/dev/null || true
 	leave_room
 }

@@ -180,7 +180,7 @@ play() { try podman_ play kube --network none "$@" "$T/pod.yaml"; }
 		  - name: main
 		    image: localhost/bb:latest
 		    command: [/bin/sh, -c, "echo up >>/t/ups; $WAITS"]
-		    livenessProbe: {exec: {command: [test, -e, /t/well]}, periodSeconds: 3600, failureThreshold: 1}
+		    livenessProbe: {exec: {command: [test, -e, /t/well]}, periodSeconds: 3600, timeoutSeconds: 60, failureThreshold: 1}
 		    volumeMounts: [{name: host, mountPath: /t}]
 	YAML
 	touch "$T/well"
