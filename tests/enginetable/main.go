@@ -26,8 +26,9 @@ func main() {
 	results := flag.String("results", "", "`directory` of TAP files")
 	reasons := flag.String("reasons", "integration/engines", "`directory` with a reasons.txt for each engine")
 	docs := flag.String("docs", "", "`file` to write, as Markdown")
+	note := flag.String("note", "", "a `sentence` about the run, for the file")
 	flag.Parse()
-	ok, err := run(*results, *reasons, *docs)
+	ok, err := run(*results, *reasons, *docs, *note)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "enginetable:", err)
 	}
@@ -36,7 +37,7 @@ func main() {
 	}
 }
 
-func run(results, reasons, docs string) (ok bool, err error) {
+func run(results, reasons, docs, note string) (ok bool, err error) {
 	engines, err := load(results, reasons)
 	if err != nil {
 		return false, err
@@ -52,7 +53,7 @@ func run(results, reasons, docs string) (ok bool, err error) {
 	if docs == "" {
 		return len(faults) == 0, nil
 	}
-	return len(faults) == 0, os.WriteFile(docs, []byte(page(engines)), 0o644)
+	return len(faults) == 0, os.WriteFile(docs, []byte(page(engines, note)), 0o644)
 }
 
 // load reads every ENGINE.RUNTIME.tap of a directory.

@@ -157,12 +157,15 @@ func counts(engines []*engine) string {
 	return b.String()
 }
 
-// page is docs/engines.md.
-func page(engines []*engine) string {
+// page is docs/engines.md, with a note about the run if there is one.
+func page(engines []*engine, note string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Engines under test\n\nMade by `make test-engines` on %s; do not edit.\n\n", time.Now().Format(time.DateOnly))
 	b.WriteString("The same cases run with Berth and with other runtimes below the same engine. *berth-shim*: the engine's containerd\n" +
 		"has Berth's shim in the place of `containerd-shim-runc-v2`, and executes no runtime.\n\n")
+	if note != "" {
+		b.WriteString(note + "\n\n")
+	}
 	b.WriteString(counts(engines))
 	b.WriteString("\n## Versions\n\n")
 	for _, e := range engines {

@@ -57,8 +57,8 @@ func TestComplaints(t *testing.T) {
 	if got := strings.Join(complaints(engines), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	text := page(engines)
-	for _, want := range []string{"| docker | berth | 1 | 2 | 1 |", "- docker: Docker 1",
+	text := page(engines, "On a busy machine.")
+	for _, want := range []string{"| docker | berth | 1 | 2 | 1 |", "- docker: Docker 1", "On a busy machine.",
 		"**berth** failed (the kernel is too old), **runc** did not run (the kernel is too old): run: it stops"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

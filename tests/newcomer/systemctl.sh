@@ -5,9 +5,10 @@
 set -euo pipefail
 
 stop() {
-	[[ -e /run/docker.pid ]] || return 0
-	kill "$(</run/docker.pid)" 2>/dev/null || return 0
-	while kill -0 "$(</run/docker.pid)" 2>/dev/null; do sleep 0.1; done
+	local pid
+	pid=$(cat /run/docker.pid 2>/dev/null) || return 0
+	kill "$pid" 2>/dev/null || return 0
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 }
 start() {
 	[[ -e /run/netns-docker ]] || {

@@ -72,6 +72,10 @@ mmdebstrap         mmdebstrap
 fuse-overlayfs     fuse-overlayfs
 slirp4netns        slirp4netns
 nsenter            util-linux
+file:/usr/lib/podman/netavark netavark
+file:/usr/lib/podman/aardvark-dns aardvark-dns
+catatonit          catatonit
+curl               curl
 "
 needs_vm="
 qemu-system-x86_64 qemu-system-x86
