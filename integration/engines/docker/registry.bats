@@ -68,3 +68,17 @@ teardown() {
 	assert_status 125
 	assert_has "not found"
 }
+
+@test "registry: docker load takes what berth-image has committed" {
+	local name=example/committed:$BATS_SUITE_TEST_NUMBER image=("$BIN/berth-image" -q --root "$T/store")
+	"${image[@]}" import --image-cmd '["sh"]' "$("$ENGINES/rootfs.sh" busybox)" example/base >/dev/null
+	"${image[@]}" unpack --mode copy example/base "$T/bundle"
+	echo changed >"$T/bundle/rootfs/etc/changed"
+	"${image[@]}" commit "$T/bundle" "$name" >/dev/null
+	"${image[@]}" export "$name" "docker-archive:$T/image.tar"
+	docker_ load -i "$T/image.tar" >/dev/null
+	try docker_ run --rm "$name" cat /etc/changed
+	docker_ rmi "$name" >/dev/null
+	assert_ok
+	assert_output changed
+}
