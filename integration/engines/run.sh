@@ -27,8 +27,9 @@ declare -A runtimes=(
 	[podman]="berth runc crun"
 	[buildah]="berth runc crun"
 	[nested]="berth runc"
+	[systemd]="berth runc"
 )
-order=(docker compose containerd podman buildah nested)
+order=(docker compose containerd podman buildah nested systemd)
 
 # version ENGINE: what it calls itself, one line.
 version() {
@@ -36,7 +37,7 @@ version() {
 	docker) dockerd --version ;;
 	compose) docker-compose --version ;;
 	containerd) containerd --version ;;
-	podman | nested) podman --version ;;
+	podman | nested | systemd) podman --version ;;
 	buildah) buildah --version ;;
 	esac | head -n 1
 }

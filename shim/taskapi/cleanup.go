@@ -41,6 +41,7 @@ func Cleanup(i *Invocation) error {
 	r := newRuntime(i.ID, i.Namespace, bundle, o, func(error) {})
 	failed := r.Delete(true)
 	unmountAll(filepath.Join(bundle, "rootfs"))
+	forgetLayers(bundle)
 	removeSocket(bundle)
 	if failed != nil {
 		return failed

@@ -36,6 +36,19 @@ func parseMap(text string) (list []config.IDMap, err error) {
 	return list, nil
 }
 
+// layerPrefix begins the names of a bundle's directories where layers are mounted
+// while an overlay of them is made.
+const layerPrefix = "layer"
+
+// forgetLayers takes away what a shim that was killed then has left.
+func forgetLayers(bundle string) {
+	left, _ := filepath.Glob(filepath.Join(bundle, layerPrefix+"*")) // a constant pattern
+	for _, at := range left {
+		unmountAll(at)
+		_ = os.Remove(at) // containerd removes the bundle
+	}
+}
+
 // mountMapped mounts an overlay of id-mapped layers, as overlays themselves cannot
 // be mapped, or maps what is mounted. The layers' mounts are needed no longer
 // then: an overlay has its own of them.
@@ -49,7 +62,7 @@ func (c mountCall) mountMapped() error {
 		if err := c.mountPlain(); err != nil {
 			return err
 		}
-		return mapAt(c.target, c.target, ns)
+		return mapAt(c.target, c.target, ns, 0)
 	}
 	data := make([]string, len(c.data))
 	for i, o := range c.data {
@@ -60,13 +73,14 @@ func (c mountCall) mountMapped() error {
 		}
 		var mapped []string
 		for n, layer := range strings.Split(layers, ":") {
-			at := filepath.Join(filepath.Dir(c.target), "layer"+strconv.Itoa(n))
+			at := filepath.Join(filepath.Dir(c.target), layerPrefix+strconv.Itoa(n))
 			if err := os.Mkdir(at, 0o700); err != nil {
 				return err
 			}
 			defer os.Remove(at)
 			defer unmountAll(at)
-			if err := mapAt(layer, at, ns); err != nil {
+			// Read-only: if we are killed here, who removes the bundle removes no layer.
+			if err := mapAt(layer, at, ns, unix.MOUNT_ATTR_RDONLY); err != nil {
 				return err
 			}
 			mapped = append(mapped, at)
@@ -77,14 +91,14 @@ func (c mountCall) mountMapped() error {
 	return c.mountPlain()
 }
 
-// mapAt mounts a directory with its ids mapped.
-func mapAt(source, target string, ns *os.File) error {
+// mapAt mounts a directory with its ids mapped, and with other attributes.
+func mapAt(source, target string, ns *os.File, attributes uint64) error {
 	fd, err := unix.OpenTree(unix.AT_FDCWD, source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("open_tree %s: %w", source, err)
 	}
 	defer unix.Close(fd)
-	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(ns.Fd())}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP | attributes, Userns_fd: uint64(ns.Fd())}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr); err != nil {
 		return fmt.Errorf("mount_setattr %s: %w; hint: its filesystem may not support id-mapped mounts", source, err)
 	}
