@@ -183,7 +183,7 @@ send_image() {
 	echo "     ${sent##*@}" | cut -c1-40 | sed 's/$/… in both stores/'
 }
 
-# unpack_image: an ordinary user cannot mount an overlay.
+# unpack_image: what an ordinary user's overlay is seen in is one process only: a copy.
 unpack_image() {
 	local mode=()
 	((EUID == 0)) || mode=(--mode copy)
