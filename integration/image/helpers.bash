@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 source "$BATS_TEST_DIRNAME/layouts.bash"
+source "$BATS_TEST_DIRNAME/../cases.bash"
 
 setup() { setup_case; }
 teardown() { teardown_case; }
@@ -118,28 +119,9 @@ assert_same_tree() {
 # umoci_tree NAME DIR: the image of the suite as umoci unpacks it.
 umoci_tree() { umoci unpack --image "$IMG/$1:latest" "$2" >/dev/null 2>&1; }
 
-# ---- waiting and assertions --------------------------------------------
+# ---- assertions, beside those of ../cases.bash -------------------------
 
-wait_for() {
-	local i
-	for ((i = 0; i < 250; i++)); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.02
-	done
-	echo "never came true: $*" >&2
-	return 1
-}
-
-fail() {
-	printf '%s\nstatus: %s\noutput: %s\n' "$1" "${status:-}" "${output:-}" >&2
-	return 1
-}
-assert_ok() { ((status == 0)) || fail "want success"; }
-assert_status() { ((status == $1)) || fail "want exit status $1"; }
-assert_output() { [[ $output == "$1" ]] || fail "want output: $1"; }
-assert_has() { [[ $output == *"$1"* ]] || fail "want in output: $1"; }
 assert_lacks() { [[ $output != *"$1"* ]] || fail "do not want in output: $1"; }
-assert_eq() { [[ $1 == "$2" ]] || fail "got $(printf %q "$1"), want $(printf %q "$2")"; }
 # refused WORDS ARG…: berth-image fails with 1 and one line that has the words.
 refused() {
 	local words=$1
