@@ -151,6 +151,30 @@ load helpers
 	assert_output reached
 }
 
+# containerd's pods: below a directory of root's, on a restricted mount, with submounts.
+@test "userns: a recursive bind of a closed source keeps the host's flags and submounts" {
+	requires userns
+	lacks runc 1.2 "opens sources from inside the namespace for some cases only"
+	lacks crun 1.9 "1.8 opens it from inside"
+	with_userns
+	add_caps CAP_SYS_ADMIN
+	mkdir "$T/closed"
+	chmod 700 "$T/closed"
+	mount -t tmpfs -o nosuid,mode=755 outer "$T/closed"
+	mkdir "$T/closed/sub"
+	chmod 700 "$T"
+	mount -t tmpfs -o mode=755 inner "$T/closed/sub"
+	echo hidden >"$T/closed/sub/f"
+	mount -o remount,ro,bind,nosuid "$T/closed"
+	update_config --arg s "$T/closed" '.mounts += [{"destination":"/vol","type":"bind","source":$s,"options":["rbind"]}]'
+	set_script 'cat /vol/sub/f; awk "\$5 == \"/vol\" { print \$6 }" /proc/self/mountinfo
+		umount /vol/sub 2>/dev/null || echo locked
+		mount -o remount,rw,bind,nosuid none /vol 2>/dev/null || echo kept'
+	run_ct
+	umount "$T/closed/sub" "$T/closed"
+	assert_output $'hidden\nro,nosuid,relatime\nlocked\nkept'
+}
+
 @test "userns: setgroups stays allowed for a rootful container" {
 	requires userns
 	with_userns

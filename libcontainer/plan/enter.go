@@ -131,7 +131,8 @@ func CloneFlag(t config.NamespaceType) int {
 // namespaces joins and creates namespaces. Without a user, a time or a joined
 // pid namespace, the clone that starts the image creates them all; otherwise
 // the image is a first stage that joins or creates those, and clones the
-// container's init with the rest, as a sibling (CLONE_PARENT).
+// container's init with the rest, as a sibling (CLONE_PARENT). What a user
+// namespace binds is opened between its mount namespace and its ids.
 func (c *compiler) namespaces() {
 	ns, b := c.cfg.Namespaces, c.b
 	flags := 0
@@ -169,6 +170,12 @@ func (c *compiler) namespaces() {
 		}
 	}
 	if ns.Has(config.UserNS) {
+		if flags&unix.CLONE_NEWNS != 0 {
+			b.At("linux.namespaces: mount")
+			b.Do(boot.Unshare, unix.CLONE_NEWNS)
+			flags &^= unix.CLONE_NEWNS
+		}
+		c.openSources()
 		c.becomeRoot()
 	}
 	if c.plan.TwoStage {

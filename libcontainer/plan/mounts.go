@@ -16,11 +16,7 @@ import (
 func (c *compiler) mounts() {
 	for i := range c.cfg.Mounts {
 		m := &c.cfg.Mounts[i]
-		kind := m.Type
-		if m.Bind {
-			kind = "bind of " + m.Source
-		}
-		c.b.At(fmt.Sprintf("mounts[%d] %s (%s)", m.Index, m.Destination, kind))
+		c.b.At(mountOrigin(m))
 		if m.Destination == "/" && !m.Remount {
 			c.fail("mounts[%d].destination: / is the root filesystem itself", m.Index)
 			return
@@ -29,11 +25,47 @@ func (c *compiler) mounts() {
 			c.unsupported(fmt.Sprintf("mounts[%d].options", m.Index), "a recursive mount attribute", 5, 12)
 			return
 		}
-		facts := MountFacts{}
-		if i < len(c.in.Mounts) {
-			facts = c.in.Mounts[i]
+		c.mount(m, c.mountFacts(i))
+	}
+}
+
+// mountOrigin names a mount in the printed plan and in errors.
+func mountOrigin(m *config.Mount) string {
+	kind := m.Type
+	if m.Bind {
+		kind = "bind of " + m.Source
+	}
+	return fmt.Sprintf("mounts[%d] %s (%s)", m.Index, m.Destination, kind)
+}
+
+func (c *compiler) mountFacts(i int) MountFacts {
+	if i < len(c.in.Mounts) {
+		return c.in.Mounts[i]
+	}
+	return MountFacts{}
+}
+
+// openSources opens the rootfs and what will be bound while we are still the
+// caller's user, since directories above them may be closed to the container's
+// root, as containerd's are. It is done in the container's mount namespace, where the
+// host's flags and submounts are locked, mount_namespaces(7).
+func (c *compiler) openSources() {
+	c.b.At("root.path")
+	c.rootDirectory()
+	c.sources = map[*config.Mount]boot.Word{}
+	for i := range c.cfg.Mounts {
+		m, facts := &c.cfg.Mounts[i], c.mountFacts(i)
+		if !m.Bind || m.Remount || facts.ParentTree {
+			continue
 		}
-		c.mount(m, facts)
+		c.b.At(mountOrigin(m))
+		w := c.b.Flag("source")
+		// Without OPEN_TREE_CLONE it is an open with O_PATH that mounts what automounts.
+		op := c.b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLOEXEC).Into(w)
+		if facts.Fallback {
+			op.Skip(unix.EACCES) // w stays 0 then
+		}
+		c.sources[m] = w
 	}
 }
 
@@ -247,28 +279,7 @@ func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 	}
 	dst := c.target(path, facts.Source != Directory, resolve, 0)
 	c.refuseProc(m, dst)
-	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
-	if m.Recursive {
-		flags |= unix.AT_RECURSIVE
-	}
-	tree := func() int { return c.file(File{Kind: FileTree, Index: m.Index, Path: m.Source}) }
-	var w boot.Word
-	switch {
-	case facts.ParentTree:
-		w = b.Constant("tree", uint64(tree()))
-	case facts.Fallback:
-		w = b.Flag("tree")
-		passed, refused, opened := tree(), b.Label(), b.Label()
-		b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w).On(refused, unix.EACCES)
-		b.Do(boot.Close, passed)
-		b.Jump(opened)
-		b.Place(refused)
-		b.Set(w, passed)
-		b.Place(opened)
-	default:
-		w = b.Word("tree")
-		b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
-	}
+	w := c.tree(m, facts)
 	set, clear := attrs(m.Set, m.Clear)
 	if set|clear != 0 && c.host.MountSetattr() {
 		c.bindAttrs(w, set, clear)
@@ -287,6 +298,36 @@ func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 	} else {
 		c.closeWord(w)
 	}
+}
+
+// tree returns a word with a detached copy of a bind mount's source.
+func (c *compiler) tree(m *config.Mount, facts MountFacts) boot.Word {
+	b, w := c.b, boot.Word(0)
+	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	if m.Recursive {
+		flags |= unix.AT_RECURSIVE
+	}
+	if !facts.ParentTree && !facts.Fallback {
+		w = b.Word("tree")
+		if source, ok := c.sources[m]; ok {
+			b.Do(boot.OpenTree, source, "", flags|unix.AT_EMPTY_PATH).Into(w)
+			b.Do(boot.Close, source)
+		} else {
+			b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
+		}
+		return w
+	}
+	passed := c.file(File{Kind: FileTree, Index: m.Index, Path: m.Source})
+	w = b.Constant("tree", uint64(passed))
+	if source, ok := c.sources[m]; ok {
+		refused := b.Label()
+		b.JumpIfEqual(source.Addr(), 0xffffffff, 0, refused)
+		b.Do(boot.OpenTree, source, "", flags|unix.AT_EMPTY_PATH).Into(w)
+		b.Do(boot.Close, source)
+		b.Do(boot.Close, passed)
+		b.Place(refused)
+	}
+	return w
 }
 
 // bindAttrs changes a bind mount's attributes. What is cleared may be locked,

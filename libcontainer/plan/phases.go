@@ -18,7 +18,8 @@ var createPhases = []phase{
 	// namespace made later has the container's cgroup as its root.
 	{"enter", (*compiler).enter},
 	// Namespaces while we still have the caller's privileges; a user
-	// namespace owns those that are created after it.
+	// namespace owns those that are created after it. What a container with one
+	// binds is opened there too, before its ids.
 	{"namespaces", (*compiler).namespaces},
 	// Needs nothing from the rootfs; before the hooks, which expect a
 	// configured network namespace.

@@ -105,6 +105,13 @@ func goldenCases() []goldenCase {
 			c.Namespaces = userNS
 			c.TimeOffsets = []config.TimeOffset{{Clock: "boottime", Secs: 3600}}
 		}), Host: modern}},
+		{"userns-bind", []string{"namespaces", "mounts"}, Input{Config: with(func(c *config.Container) {
+			c.Namespaces = userNS
+			c.Mounts = []config.Mount{
+				{Destination: "/all", Source: "/srv", Bind: true, Recursive: true},
+				{Destination: "/data", Source: "/home/a/data", Bind: true, Index: 1},
+			}
+		}), Host: modern, Mounts: []MountFacts{{Source: Directory}, {Source: Directory, Fallback: true}}}},
 		{"join", []string{"namespaces"}, Input{Config: with(func(c *config.Container) {
 			c.Namespaces = config.Namespaces{
 				{Type: config.NetworkNS, Path: "/run/netns/a"},

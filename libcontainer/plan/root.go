@@ -24,7 +24,6 @@ const propagationMask = unix.MS_SHARED | unix.MS_SLAVE | unix.MS_PRIVATE | unix.
 // everything below.
 func (c *compiler) root() {
 	b := c.b
-	c.rootfd = b.Word("rootfs")
 	b.At("root.path")
 	b.Do(boot.Umask, 0) // modes below are exact
 	if !c.cfg.Namespaces.Has(config.MountNS) {
@@ -50,11 +49,21 @@ func (c *compiler) root() {
 // bindRoot attaches a copy of the rootfs's mounts on top of it.
 func (c *compiler) bindRoot() {
 	b := c.b
-	at := b.Word("rootfs directory")
-	b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(at)
+	at := c.rootDirectory()
+	c.rootfd = b.Word("rootfs")
 	b.Do(boot.OpenTree, at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).Into(c.rootfd)
 	b.Do(boot.MoveMount, c.rootfd, "", at, "", moveByFD)
 	c.closeWord(at)
+}
+
+// rootDirectory returns a word with an O_PATH descriptor of the rootfs, opened
+// now or by openSources.
+func (c *compiler) rootDirectory() boot.Word {
+	if c.rootdir == 0 {
+		c.rootdir = c.b.Word("rootfs directory")
+		c.b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(c.rootdir)
+	}
+	return c.rootdir
 }
 
 // rootWithoutNamespace opens the rootfs for a bare chroot. The config's mounts
@@ -75,7 +84,7 @@ func (c *compiler) rootWithoutNamespace() {
 		c.propagate(c.rootfd, unix.MS_PRIVATE|unix.MS_REC)
 		return
 	}
-	c.b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(c.rootfd)
+	c.rootfd = c.rootDirectory()
 }
 
 // privateParent makes the mount that holds the rootfs private, whichever of

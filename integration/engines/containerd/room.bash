@@ -24,7 +24,7 @@ make_containerd_room() {
 	sed "s|@ROOM@|$ROOM|" "$HERE/net.conflist" >"$ROOM/net.d/10-pods.conflist"
 	local config=config-v2.toml
 	cd_older 2.0 || config=config-v3.toml
-	sed "s|@ROOM@|$ROOM|; s|@RUNTIME@|$ENGINE_RUNTIME|" "$HERE/$config" >"$ROOM/config.toml"
+	sed "s|@ROOM@|$ROOM|; s|@RUNTIME@|$ENGINE_RUNTIME|; s|@BIN@|$BIN|" "$HERE/$config" >"$ROOM/config.toml"
 	! cd_older 2.1 || sed -i 's|bin_dirs = \[\("[^"]*"\)\].*|bin_dir = \1|' "$ROOM/config.toml"
 	GOFLAGS='' GOEXPERIMENT='' CGO_ENABLED=0 go build -C "$ENGINES/../../tests/criclient" -trimpath -o "$ROOM/criclient" .
 }
