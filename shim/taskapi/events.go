@@ -107,7 +107,19 @@ func (p *publisher) forward(e *ttrpcevents.Envelope) {
 	}
 }
 
+// once offers an event; if the daemon behind an old connection is gone, to the
+// new one at once. dockerd takes what comes late, such as "paused" after the
+// resume that it asked for itself, for the container's state.
 func (p *publisher) once(e *ttrpcevents.Envelope) error {
+	old := p.client != nil
+	err := p.offer(e)
+	if err != nil && old {
+		err = p.offer(e)
+	}
+	return err
+}
+
+func (p *publisher) offer(e *ttrpcevents.Envelope) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
 	if p.client == nil {

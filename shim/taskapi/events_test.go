@@ -16,6 +16,7 @@ import (
 	ttrpcevents "github.com/containerd/containerd/api/services/ttrpc/events/v1"
 	"github.com/containerd/ttrpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -101,6 +102,21 @@ func TestEventsWaitForADaemonThatIsAway(t *testing.T) {
 	eventually(t, "events of a restart arrive", arrived)
 	p.queue.Flush()
 	p.queue.Close()
+}
+
+// TestANewDaemonIsToldAtOnce: the first event after a restart finds the old
+// connection dead, and does not pause for that.
+func TestANewDaemonIsToldAtOnce(t *testing.T) {
+	d := &daemon{socket: filepath.Join(t.TempDir(), "s")}
+	p := newPublisher(context.Background(), "ns", d.socket)
+	defer p.queue.Close()
+	for range 2 {
+		d.start(t)
+		if err := p.once(&ttrpcevents.Envelope{Event: &anypb.Any{}}); err != nil {
+			t.Fatal(err)
+		}
+		d.stop()
+	}
 }
 
 // TestTheEndDoesNotWaitForADaemonThatIsGone: each event is offered once more.
