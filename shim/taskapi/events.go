@@ -4,6 +4,7 @@ package taskapi
 
 import (
 	"context"
+	"errors"
 	"net"
 	"strings"
 	"time"
@@ -113,7 +114,7 @@ func (p *publisher) forward(e *ttrpcevents.Envelope) {
 func (p *publisher) once(e *ttrpcevents.Envelope) error {
 	old := p.client != nil
 	err := p.offer(e)
-	if err != nil && old {
+	if old && errors.Is(err, ttrpc.ErrClosed) {
 		err = p.offer(e)
 	}
 	return err
