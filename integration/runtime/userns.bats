@@ -175,6 +175,36 @@ load helpers
 	assert_output $'hidden\nro,nosuid,relatime\nlocked\nkept'
 }
 
+# The other way round: the caller's root is not let in without its capabilities.
+@test "userns: a recursive bind of a source that only the mapped root can reach" {
+	requires userns
+	with_userns
+	mkdir -p "$T/theirs/vol"
+	echo reached >"$T/theirs/vol/f"
+	chown 100000:0 "$T/theirs"
+	chmod 700 "$T/theirs"
+	update_config --arg s "$T/theirs/vol" '.mounts += [{"destination":"/vol","type":"bind","source":$s,"options":["rbind","ro"]}]'
+	set_args cat /vol/f
+	run_ct
+	assert_output reached
+	mv "$BUNDLE" "$T/theirs/bundle"
+	BUNDLE=$T/theirs/bundle
+	run_ct
+	assert_output reached
+}
+
+@test "userns: a rootfs in a closed directory, with shared propagation" {
+	requires userns
+	lacks runc 1.2 "goes there as the mapped root"
+	lacks crun 1.9 "goes there as the mapped root"
+	with_userns
+	chmod 700 "$T"
+	update_config '.linux.rootfsPropagation = "rshared"'
+	set_args echo started
+	run_ct
+	assert_output started
+}
+
 @test "userns: setgroups stays allowed for a rootful container" {
 	requires userns
 	with_userns

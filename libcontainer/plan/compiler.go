@@ -24,17 +24,19 @@ type compiler struct {
 	b    *boot.Builder
 	plan *Plan
 
-	rootdir boot.Word // the rootfs before it is mounted, opened
-	rootfd  boot.Word // the container's root mount, attached
-	procfd  boot.Word // the host's /proc
-	dead    boot.Label
-	answer  boot.Addr // the parent's last answer
-	length  boot.Word // its length in bytes
+	rootfd boot.Word // the container's root mount, attached
+	procfd boot.Word // the host's /proc
+	dead   boot.Label
+	answer boot.Addr // the parent's last answer
+	length boot.Word // its length in bytes
+
+	// earlyRoot and sources are opened before the ids change; 0: refused.
+	earlyRoot boot.Word
+	sources   map[*config.Mount]boot.Word
 
 	terminal boot.Word // slave of the console, when there is one
 	cwdFail  boot.Word
-	sources  map[*config.Mount]boot.Word // of bind mounts, opened before the ids change; 0: refused
-	sent     boot.Word                   // cell for the descriptor of a message with a file
+	sent     boot.Word // cell for the descriptor of a message with a file
 
 	leaks    *boot.Op // closes what lies above our descriptors (Linux 5.10)
 	deferred []func() // attributes that wait until the devices are there

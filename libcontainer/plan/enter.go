@@ -174,8 +174,8 @@ func (c *compiler) namespaces() {
 			b.At("linux.namespaces: mount")
 			b.Do(boot.Unshare, unix.CLONE_NEWNS)
 			flags &^= unix.CLONE_NEWNS
+			c.openSources()
 		}
-		c.openSources()
 		c.becomeRoot()
 	}
 	if c.plan.TwoStage {

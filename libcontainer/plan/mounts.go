@@ -47,24 +47,25 @@ func (c *compiler) mountFacts(i int) MountFacts {
 
 // openSources opens the rootfs and what will be bound while we are still the
 // caller's user, since directories above them may be closed to the container's
-// root, as containerd's are. It is done in the container's mount namespace, where the
-// host's flags and submounts are locked, mount_namespaces(7).
+// root, as containerd's are. What is closed to the caller without his
+// capabilities is opened again when its turn comes. It is done in the new mount
+// namespace, where the host's flags and submounts are locked,
+// mount_namespaces(7).
 func (c *compiler) openSources() {
+	c.cutOff()
 	c.b.At("root.path")
-	c.rootDirectory()
+	c.earlyRoot = c.b.Flag("rootfs directory")
+	c.openRoot(c.earlyRoot).Skip(unix.EACCES)
 	c.sources = map[*config.Mount]boot.Word{}
 	for i := range c.cfg.Mounts {
-		m, facts := &c.cfg.Mounts[i], c.mountFacts(i)
-		if !m.Bind || m.Remount || facts.ParentTree {
+		m := &c.cfg.Mounts[i]
+		if !m.Bind || m.Remount || c.mountFacts(i).ParentTree {
 			continue
 		}
 		c.b.At(mountOrigin(m))
 		w := c.b.Flag("source")
 		// Without OPEN_TREE_CLONE it is an open with O_PATH that mounts what automounts.
-		op := c.b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLOEXEC).Into(w)
-		if facts.Fallback {
-			op.Skip(unix.EACCES) // w stays 0 then
-		}
+		c.b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, unix.OPEN_TREE_CLOEXEC).Into(w).Skip(unix.EACCES)
 		c.sources[m] = w
 	}
 }
@@ -300,34 +301,45 @@ func (c *compiler) bind(m *config.Mount, path string, facts MountFacts) {
 	}
 }
 
-// tree returns a word with a detached copy of a bind mount's source.
+// tree returns a word with a detached copy of a bind mount's source: from the
+// descriptor that openSources has, by its path, or what the parent passed.
 func (c *compiler) tree(m *config.Mount, facts MountFacts) boot.Word {
-	b, w := c.b, boot.Word(0)
+	b := c.b
 	flags := unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
 	if m.Recursive {
 		flags |= unix.AT_RECURSIVE
 	}
 	if !facts.ParentTree && !facts.Fallback {
-		w = b.Word("tree")
-		if source, ok := c.sources[m]; ok {
-			b.Do(boot.OpenTree, source, "", flags|unix.AT_EMPTY_PATH).Into(w)
-			b.Do(boot.Close, source)
-		} else {
-			b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
-		}
+		w := b.Word("tree")
+		c.openTree(m, flags, w)
 		return w
 	}
 	passed := c.file(File{Kind: FileTree, Index: m.Index, Path: m.Source})
-	w = b.Constant("tree", uint64(passed))
-	if source, ok := c.sources[m]; ok {
+	w := b.Constant("tree", uint64(passed))
+	if facts.Fallback {
 		refused := b.Label()
-		b.JumpIfEqual(source.Addr(), 0xffffffff, 0, refused)
-		b.Do(boot.OpenTree, source, "", flags|unix.AT_EMPTY_PATH).Into(w)
-		b.Do(boot.Close, source)
+		c.openTree(m, flags, w).On(refused, unix.EACCES)
 		b.Do(boot.Close, passed)
 		b.Place(refused)
 	}
 	return w
+}
+
+// openTree opens a source into w, and returns the operation that does it by path.
+func (c *compiler) openTree(m *config.Mount, flags int, w boot.Word) *boot.Op {
+	b, source := c.b, c.sources[m]
+	if source == 0 {
+		return b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
+	}
+	again, opened := b.Label(), b.Label()
+	b.JumpIfEqual(source.Addr(), 0xffffffff, 0, again)
+	b.Do(boot.OpenTree, source, "", flags|unix.AT_EMPTY_PATH).Into(w)
+	b.Do(boot.Close, source)
+	b.Jump(opened)
+	b.Place(again)
+	byPath := b.Do(boot.OpenTree, unix.AT_FDCWD, m.Source, flags).Into(w)
+	b.Place(opened)
+	return byPath
 }
 
 // bindAttrs changes a bind mount's attributes. What is cleared may be locked,

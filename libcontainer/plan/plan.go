@@ -32,8 +32,8 @@ type MountFacts struct {
 	// ParentTree: the parent opens the source and passes the detached tree,
 	// because it is id-mapped.
 	ParentTree bool
-	// Fallback: the parent passes the tree for the case that the container's
-	// root may not reach the source. Such a tree keeps no locks, so there must
+	// Fallback: the parent passes the tree for the case that neither the caller
+	// without his capabilities nor the container's root may reach the source. Such a tree keeps no locks, so there must
 	// be none to keep: no restriction by the host and no submounts.
 	Fallback bool
 }

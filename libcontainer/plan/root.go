@@ -5,6 +5,7 @@ package plan
 import (
 	"encoding/binary"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -30,20 +31,27 @@ func (c *compiler) root() {
 		c.rootWithoutNamespace()
 		return
 	}
-	propagation := c.cfg.RootPropagation
-	if propagation == 0 {
-		propagation = unix.MS_SLAVE | unix.MS_REC
-	}
-	b.At("linux.rootfsPropagation")
-	b.Do(boot.Mount, 0, "/", 0, propagation, 0)
-	if propagation&(unix.MS_SLAVE|unix.MS_PRIVATE) == 0 {
-		c.privateParent()
+	if c.earlyRoot == 0 {
+		c.cutOff()
 	}
 	b.At("root.path")
 	if c.cfg.MountLabel != "" {
 		b.At("linux.mountLabel")
 	}
 	c.bindRoot()
+}
+
+// cutOff sets the propagation of all mounts that the namespace came with.
+func (c *compiler) cutOff() {
+	propagation := c.cfg.RootPropagation
+	if propagation == 0 {
+		propagation = unix.MS_SLAVE | unix.MS_REC
+	}
+	c.b.At("linux.rootfsPropagation")
+	c.b.Do(boot.Mount, 0, "/", 0, propagation, 0)
+	if propagation&(unix.MS_SLAVE|unix.MS_PRIVATE) == 0 {
+		c.privateParent()
+	}
 }
 
 // bindRoot attaches a copy of the rootfs's mounts on top of it.
@@ -53,17 +61,25 @@ func (c *compiler) bindRoot() {
 	c.rootfd = b.Word("rootfs")
 	b.Do(boot.OpenTree, at, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH|unix.AT_RECURSIVE).Into(c.rootfd)
 	b.Do(boot.MoveMount, c.rootfd, "", at, "", moveByFD)
-	c.closeWord(at)
+	b.Do(boot.Close, at)
 }
 
-// rootDirectory returns a word with an O_PATH descriptor of the rootfs, opened
-// now or by openSources.
+// rootDirectory returns a word with an O_PATH descriptor of the rootfs.
 func (c *compiler) rootDirectory() boot.Word {
-	if c.rootdir == 0 {
-		c.rootdir = c.b.Word("rootfs directory")
-		c.b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(c.rootdir)
+	if c.earlyRoot == 0 {
+		w := c.b.Word("rootfs directory")
+		c.openRoot(w)
+		return w
 	}
-	return c.rootdir
+	opened := c.b.Label()
+	c.b.JumpUnlessEqual(c.earlyRoot.Addr(), 0xffffffff, 0, opened)
+	c.openRoot(c.earlyRoot)
+	c.b.Place(opened)
+	return c.earlyRoot
+}
+
+func (c *compiler) openRoot(w boot.Word) *boot.Op {
+	return c.b.Do(boot.Openat, unix.AT_FDCWD, c.cfg.Rootfs, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0).Into(w)
 }
 
 // rootWithoutNamespace opens the rootfs for a bare chroot. The config's mounts
@@ -193,9 +209,9 @@ func attrs(set, clear uint64) (attrSet, attrClear uint64) {
 	return attrSet, attrClear
 }
 
-// scratchFD is the number that kernels without mount_setattr(2) get at a
-// mount through: /proc/self/fd/250.
-const scratchFD = 250
+// scratchFD is the number that kernels without mount_setattr(2) get at a mount
+// through: above all that the container's mounts may need at a time.
+func (c *compiler) scratchFD() int { return 250 + 2*len(c.cfg.Mounts) }
 
 // setAttrs changes the attributes of an attached mount, or of a detached one
 // where the kernel can. clear must not name what the mount inherited locked.
@@ -217,9 +233,10 @@ func (c *compiler) remountOld(m boot.Word, flags uint64) {
 
 // throughProc names a descriptor by a path, for calls that take no descriptor.
 func (c *compiler) throughProc(m boot.Word, use func(path string)) {
-	c.b.Do(boot.Dup3, m, scratchFD, unix.O_CLOEXEC)
-	use("/proc/self/fd/250")
-	c.b.Do(boot.Close, scratchFD)
+	fd := c.scratchFD()
+	c.b.Do(boot.Dup3, m, fd, unix.O_CLOEXEC)
+	use("/proc/self/fd/" + strconv.Itoa(fd))
+	c.b.Do(boot.Close, fd)
 }
 
 // propagate changes a mount's propagation.
