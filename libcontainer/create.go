@@ -39,6 +39,8 @@ type creation struct {
 	groups  cgroup.Facts
 	cgroup  *cgroup.Manager
 	limits  cgroup.Limits
+	attach  bool    // init cannot be started in its v2 cgroup
+	made    bool    // there may be a cgroup
 	holder  *holder // the systemd scope's first process
 	in      *plan.Input
 	plan    *plan.Plan
@@ -118,11 +120,12 @@ func (c *creation) prepare() error {
 	if err != nil {
 		return err
 	}
+	c.attach = c.cgroup.MustAttach()
 	c.in = &plan.Input{
 		ID: c.o.ID, Config: c.cfg, Host: c.host, Mounts: mounts, Filter: filter,
 		Stdio:       gatherStdio(c.o.Stdio),
 		CgroupView:  cgroupView(c.cfg, c.groups, c.cgroup),
-		CgroupFiles: cgroupFiles(paths), AttachCgroup: c.cgroup.MustAttach(),
+		CgroupFiles: cgroupFiles(paths), CgroupBarrier: c.attach || len(paths.V1) > 0,
 		PreserveFDs: c.o.ListenFDs + c.o.PreserveFDs, NoNewKeyring: c.o.NoNewKeyring, Start: c.o.Start,
 	}
 	if c.plan, err = plan.Compile(c.in, boot.Arch(runtime.GOARCH)); err != nil {
@@ -148,9 +151,6 @@ func (c *creation) create() error {
 	if err := c.record(); err != nil {
 		return err
 	}
-	if err := c.makeCgroup(); err != nil {
-		return err
-	}
 	files, err := c.openFiles()
 	defer c.closeFiles()
 	if err != nil {
@@ -158,7 +158,7 @@ func (c *creation) create() error {
 	}
 	c.driver = &driver{in: c.in, plan: c.plan}
 	c.driver.steps = map[plan.StepKind]func(plan.Step, boot.Message) ([]byte, error){
-		plan.StepCgroup:    attachStep(c.cgroup, c.driver),
+		plan.StepCgroup:    c.enterCgroup,
 		plan.StepMapIDs:    c.mapIDs,
 		plan.StepNetDevice: c.moveDevices,
 		plan.StepHostHooks: c.hostHooks,
@@ -174,16 +174,7 @@ func (c *creation) create() error {
 			c.driver.output = files[i]
 		}
 	}
-	var group *os.File
-	if c.groups.Unified && !c.in.AttachCgroup {
-		if group, err = c.cgroup.DirFile(); err != nil {
-			return err
-		}
-		if group != nil {
-			defer group.Close()
-		}
-	}
-	if err := c.driver.start(files, group); err != nil {
+	if err := c.startInCgroup(files); err != nil {
 		return err
 	}
 	if err := c.driver.drive(c.o.Start); err != nil {
@@ -194,6 +185,43 @@ func (c *creation) create() error {
 		return poststart(c.rec, c.o.Warn)
 	}
 	return nil
+}
+
+// startInCgroup makes the cgroup and starts init: in it, or beside it. The
+// kernel takes its time for both, so they go on side by side if init waits
+// before it enters.
+func (c *creation) startInCgroup(files []*os.File) error {
+	if !c.in.CgroupBarrier {
+		if err := c.makeCgroup(); err != nil {
+			return err
+		}
+		var group *os.File
+		if c.groups.Unified {
+			var err error
+			if group, err = c.cgroup.DirFile(); err != nil {
+				return err
+			}
+		}
+		if group != nil {
+			defer group.Close()
+		}
+		return c.driver.start(files, group)
+	}
+	made := make(chan error, 1)
+	go func() { made <- c.makeCgroup() }()
+	err := c.driver.start(files, nil)
+	if e := <-made; e != nil {
+		return e
+	}
+	return err
+}
+
+// enterCgroup answers init that waits for its cgroup.
+func (c *creation) enterCgroup(plan.Step, boot.Message) ([]byte, error) {
+	if !c.attach {
+		return nil, nil
+	}
+	return nil, c.cgroup.Attach(c.driver.pid)
 }
 
 // record writes down what is about to be made, so that delete can undo a
@@ -421,6 +449,9 @@ func (c *creation) undo() {
 	}
 	if c.fifo != nil {
 		c.fifo.Close()
+	}
+	if c.rec != nil && !c.made {
+		c.rec.CgroupPaths = nil // what is there is another's
 	}
 	if c.rec == nil {
 		_ = c.store.Remove(c.o.ID)

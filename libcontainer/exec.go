@@ -155,7 +155,7 @@ func (e *execution) run() error {
 	for _, g := range groups {
 		e.in.CgroupFiles = append(e.in.CgroupFiles, g.Name())
 	}
-	e.in.AttachCgroup = dir == nil && len(e.o.Cgroups) == 0 && m.MustAttach()
+	e.in.CgroupBarrier = dir == nil && len(e.o.Cgroups) == 0 && m.MustAttach()
 	if e.plan, err = plan.CompileExec(e.in, boot.Arch(runtime.GOARCH)); err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (e *execution) run() error {
 	}
 	e.driver = &driver{in: e.in, plan: e.plan}
 	e.driver.steps = map[plan.StepKind]func(plan.Step, boot.Message) ([]byte, error){
-		plan.StepCgroup: attachStep(m, e.driver),
+		plan.StepCgroup: func(plan.Step, boot.Message) ([]byte, error) { return nil, m.Attach(e.driver.pid) },
 		plan.StepConsole: func(_ plan.Step, m boot.Message) ([]byte, error) {
 			return nil, passConsole(m, e.o.ConsoleSocket, e.o.Console)
 		},

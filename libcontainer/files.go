@@ -19,14 +19,6 @@ import (
 // openFiles returns the descriptors that the plan asks for, by their number
 // in the image. closeFiles closes those that were opened here.
 func (c *creation) openFiles() ([]*os.File, error) {
-	var groups []*os.File
-	if len(c.in.CgroupFiles) > 0 {
-		var err error
-		if groups, err = c.cgroup.ProcsFiles(); err != nil {
-			return nil, err
-		}
-		c.files = append(c.files, groups...)
-	}
 	files := make([]*os.File, len(c.plan.Files))
 	for n, f := range c.plan.Files {
 		var err error
@@ -35,10 +27,6 @@ func (c *creation) openFiles() ([]*os.File, error) {
 			files[n], err = c.stdio(f)
 		case plan.FilePreserved:
 			files[n] = os.NewFile(uintptr(n), "preserved") // ours has the same number
-		case plan.FileCgroup:
-			if f.Index < len(groups) {
-				files[n] = groups[f.Index]
-			}
 		case plan.FileFifo:
 			files[n] = c.fifo
 		case plan.FileNamespace:
@@ -149,7 +137,7 @@ func (c *creation) openTree(index int) (*os.File, error) {
 	return nil, fmt.Errorf("BUG: no mount %d", index)
 }
 
-// cgroupFiles names the files that ProcsFiles opens, in its order. A thread
+// cgroupFiles names the files that init enters its v1 cgroups with. A thread
 // moves itself by writing to a v1 tasks file without waiting for every other
 // process of the machine, as cgroup.procs does (32 µs instead of 6-15 ms).
 func cgroupFiles(p cgroup.Paths) []string {

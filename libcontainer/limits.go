@@ -10,7 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"berth/libcontainer/boot"
 	"berth/libcontainer/cgroup"
 	"berth/libcontainer/cgroup/systemd"
 	"berth/libcontainer/config"
@@ -57,6 +56,7 @@ func (c *creation) unitRequest(pid int) cgroup.UnitRequest {
 
 // makeCgroup makes the cgroup and sets the limits, before there is a process.
 func (c *creation) makeCgroup() error {
+	c.made = true
 	if err := c.createCgroup(); err != nil {
 		var used *cgroup.NotEmptyError
 		if errors.As(err, &used) || errors.Is(err, cgroup.ErrFrozen) || errors.Is(err, systemd.ErrUnitExists) {
@@ -98,11 +98,6 @@ func (c *creation) createCgroup() error {
 // after the other. It names no path: one directory has several.
 func cgroupMark(rec *state.Record) string {
 	return rec.ID + " " + rec.Created.Format(time.RFC3339Nano)
-}
-
-// attachStep moves the process of a driver into the cgroup.
-func attachStep(m *cgroup.Manager, d *driver) func(plan.Step, boot.Message) ([]byte, error) {
-	return func(plan.Step, boot.Message) ([]byte, error) { return nil, m.Attach(d.pid) }
 }
 
 // cgroupOwner is the host's id of the process's user, if the container is to

@@ -16,8 +16,8 @@
 //	err = m.Check()  // before paths are stored: refuses what is not ours
 //	err = m.Create(len(writes) > 0 || c.Cgroup.Path != "")
 //	err = m.Apply(writes)
-//	tasks, err := m.ProcsFiles() // the child writes "0" to each
-//	dir, err := m.DirFile()      // clone with CLONE_INTO_CGROUP
+//	dir, err := m.DirFile()  // clone with CLONE_INTO_CGROUP
+//	tasks, dir, err := m.ExecProcs(nil, 0) // the child writes "0" to each of tasks
 //
 // # Joining without a grace period
 //

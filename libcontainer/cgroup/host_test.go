@@ -128,11 +128,7 @@ func start(t *testing.T, m *cgroup.Manager, files []*os.File, dir *os.File, scri
 
 func join(t *testing.T, m *cgroup.Manager) ([]*os.File, *os.File) {
 	t.Helper()
-	files, err := m.ProcsFiles()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := m.DirFile()
+	files, dir, err := m.ExecProcs(nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

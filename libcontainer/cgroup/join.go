@@ -15,14 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ProcsFiles opens the file to join the cgroup with in each v1 hierarchy, for
-// writing: the caller owns them. A single-threaded child writes "0" to each;
-// see the package comment for why this is the file tasks. The v2 hierarchy is
-// not among them: use DirFile.
-func (m *Manager) ProcsFiles() ([]*os.File, error) {
-	return m.openTasks(m.paths.V1)
-}
-
 // DirFile opens the v2 directory for CLONE_INTO_CGROUP, on v2 and on hybrids:
 // the caller owns it. It is nil where there is none to join.
 func (m *Manager) DirFile() (*os.File, error) {
@@ -79,7 +71,7 @@ func closeAll(files []*os.File) {
 }
 
 // AddProcess moves a whole process that is not ours to command. It waits for
-// an RCU grace period; ProcsFiles and DirFile do not.
+// an RCU grace period; DirFile and ExecProcs do not need it.
 func (m *Manager) AddProcess(pid int) error {
 	return m.dirs(func(d Dir) error {
 		err := writeFile(d.Path, "cgroup.procs", strconv.Itoa(pid))
@@ -90,8 +82,10 @@ func (m *Manager) AddProcess(pid int) error {
 	})
 }
 
-// ExecProcs opens what a process of exec joins with, as ProcsFiles and DirFile
-// do. cgroups are values of --cgroup, "[controller[,controller]:]path" below
+// ExecProcs opens what a process of exec joins with: the file to join each v1
+// hierarchy with, to which a single-threaded child writes "0" (see the package
+// comment for why this is the file tasks), and the directory of v2, as DirFile
+// does. The caller owns them. cgroups are values of --cgroup, "[controller[,controller]:]path" below
 // the container's cgroup. Without them a hierarchy where the recorded cgroup
 // cannot be joined, because the container has removed it or divided it up, is
 // joined where the container's init (initPid, 0 for none) now is.

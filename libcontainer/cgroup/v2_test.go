@@ -58,7 +58,7 @@ func TestV2FreezeAndKill(t *testing.T) {
 	m := v2Only(t)
 	files, dir := join(t, m)
 	if len(files) != 0 {
-		t.Fatalf("ProcsFiles = %v, want none on v2", files)
+		t.Fatalf("tasks = %v, want none on v2", files)
 	}
 	start(t, m, nil, dir, "f() { while :; do sleep 0.01 & done; }; f & sleep 60")
 	if err := os.Mkdir(m.Paths().V2.Path+"/left", 0o755); err != nil {

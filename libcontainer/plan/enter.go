@@ -33,25 +33,39 @@ func (c *compiler) enter() {
 		b.Do(boot.Ioctl, b.Control(), fioclex, 0) // and each of ours, see file
 	}
 	b.Do(boot.Prctl, unix.PR_SET_NAME, "berth-init", 0, 0, 0) // for ps; execve undoes it
-	for i, path := range c.in.CgroupFiles {
-		fd := c.file(File{Kind: FileCgroup, Index: i, Path: path})
-		// "0" is the writing thread itself, whatever pid namespace it is in.
-		b.At("linux.cgroupsPath: " + path)
-		enter, closed := b.Do(boot.Write, fd, "0", 1), b.Do(boot.Close, fd)
-		if c.cfg.Rootless { // the parent may have had no right to make it
-			enter.Skip(unix.EBADF)
-			closed.Skip(unix.EBADF)
-		}
-	}
-	if c.in.AttachCgroup {
-		b.At("linux.cgroupsPath")
-		c.barrier(Step{Kind: StepCgroup, Origin: "linux.cgroupsPath"})
-	}
 	c.signals()
+	c.cgroups()
 	c.affinities()
 	if c.proc != nil && c.proc.OOMScoreAdj != nil {
 		b.At("process.oomScoreAdj")
 		c.writeFile(unix.AT_FDCWD, "/proc/self/oom_score_adj", strconv.Itoa(*c.proc.OOMScoreAdj))
+	}
+}
+
+// cgroups enters the v1 cgroups. "0" is the writing thread itself, whatever pid
+// namespace it is in.
+func (c *compiler) cgroups() {
+	b := c.b
+	if c.in.CgroupBarrier {
+		b.At("linux.cgroupsPath")
+		c.barrier(Step{Kind: StepCgroup, Origin: "linux.cgroupsPath"})
+	}
+	for i, path := range c.in.CgroupFiles {
+		b.At("linux.cgroupsPath: " + path)
+		if !c.in.CgroupBarrier {
+			fd := c.file(File{Kind: FileCgroup, Index: i, Path: path})
+			b.Do(boot.Write, fd, "0", 1)
+			b.Do(boot.Close, fd)
+			continue
+		}
+		w, absent := b.Word("cgroup"), b.Label()
+		open := b.Do(boot.Openat2, unix.AT_FDCWD, path, openHow(unix.O_WRONLY, 0, unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_MAGICLINKS), 24).Into(w)
+		if c.cfg.Rootless { // the parent may have had no right to make it
+			open.On(absent, unix.ENOENT, unix.ENODEV, unix.EPERM, unix.EACCES, unix.EROFS)
+		}
+		b.Do(boot.Write, w, "0", 1)
+		c.closeWord(w)
+		b.Place(absent)
 	}
 }
 

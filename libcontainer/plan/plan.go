@@ -64,12 +64,13 @@ type Input struct {
 	Stdio  [3]StdioFacts
 	Filter *Filter
 
-	// CgroupFiles are the cgroup.procs files that the first process enters
-	// its cgroups through; the parent passes them open for writing.
+	// CgroupBarrier says that the process is not started in its cgroup: it waits
+	// until the parent has made that, and has moved it there if it must.
+	CgroupBarrier bool
+	// CgroupFiles are the files that the first process enters its v1 cgroups
+	// through. With a barrier it opens them itself, else the parent passes them
+	// open for writing.
 	CgroupFiles []string
-	// AttachCgroup says that the parent cannot start the process in its v2
-	// cgroup and moves it there.
-	AttachCgroup bool
 	// CgroupView is what a mount of type cgroup shows.
 	CgroupView CgroupView
 
@@ -126,7 +127,7 @@ type StepKind string
 
 // The parent's steps.
 const (
-	StepCgroup    StepKind = "move the process into its cgroup"
+	StepCgroup    StepKind = "make the cgroup, or move the process there"
 	StepMapIDs    StepKind = "write the id maps"
 	StepNetDevice StepKind = "move the network devices"
 	StepHostHooks StepKind = "run the prestart and createRuntime hooks"

@@ -99,8 +99,8 @@ func goldenCases() []goldenCase {
 			score := 100
 			c.Process.OOMScoreAdj = &score
 			c.Namespaces = append(c.Namespaces, config.Namespace{Type: config.NetworkNS})
-		}), Host: modern, CgroupFiles: []string{"/sys/fs/cgroup/memory/web/cgroup.procs"}}},
-		{"enter-old", []string{"enter"}, Input{Config: base(), Host: old, CgroupFiles: []string{"/sys/fs/cgroup/memory/web/cgroup.procs"}}},
+		}), Host: modern, CgroupBarrier: true, CgroupFiles: []string{"/sys/fs/cgroup/memory/web/tasks"}}},
+		{"enter-old", []string{"enter"}, Input{Config: base(), Host: old, CgroupFiles: []string{"/sys/fs/cgroup/memory/web/tasks"}}},
 		{"userns", []string{"namespaces"}, Input{Config: with(func(c *config.Container) {
 			c.Namespaces = userNS
 			c.TimeOffsets = []config.TimeOffset{{Clock: "boottime", Secs: 3600}}
