@@ -60,6 +60,9 @@ func Create(o CreateOptions) (*Container, error) {
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
+	if err := c.mayCreate(); err != nil {
+		return nil, err
+	}
 	if err := c.store.Reserve(o.ID); err != nil {
 		return nil, err
 	}
@@ -69,6 +72,14 @@ func Create(o CreateOptions) (*Container, error) {
 		return nil, err
 	}
 	return &Container{store: c.store, rec: c.rec, init: &Process{pid: c.rec.InitPid}}, nil
+}
+
+// mayCreate refuses what the kernel would, with less to say about it.
+func (c *creation) mayCreate() error {
+	if c.host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 && !c.cfg.Namespaces.Has(config.UserNS) {
+		return errors.New("linux.namespaces: an ordinary user's container needs a user namespace (hint: berth spec --rootless makes such a config)")
+	}
+	return nil
 }
 
 // Plan returns what Create would do, without doing any of it. It needs no

@@ -114,6 +114,7 @@ var hints = []struct {
 	{"mounts[", boot.Fsopen, unix.ENODEV, "the kernel does not know this filesystem type; is its module loaded?"},
 	{"mounts[", boot.Fsconfig, unix.EINVAL, "the filesystem refuses an option; dmesg may say which"},
 	{"mounts[", boot.Openat2, unix.ELOOP, "a symbolic link stands where a directory is required"},
+	{"(tmpfs)", boot.Openat2, unix.ENOTDIR, "the root filesystem has a file there"},
 	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of the bind mount does not exist"},
 	{"(bind of ", boot.MoveMount, unix.ENOTDIR, mismatch},
 	{"(bind of ", boot.Openat2, unix.ENOTDIR, mismatch},

@@ -33,8 +33,16 @@ teardown() { teardown_cgroup; }
 	lacks runc 1.4 "0 is unset"
 	lacks crun "0 is unset"
 	set_resources '{"pids":{"limit":0}}'
+	update_config '.ociVersion = "1.3.0"'
 	idle_ct
 	assert_limit pids pids.max 1 pids.max 1
+}
+
+@test "limits pids: 0 in a config of runtime-spec 1.2 is no limit, as Podman means it" {
+	set_resources '{"pids":{"limit":0}}'
+	update_config '.ociVersion = "1.0.2"'
+	idle_ct
+	assert_limit pids pids.max max pids.max max
 }
 
 @test "limits pids: no pids object is no limit" {

@@ -17,6 +17,13 @@ load helpers
 	assert_matches $'^/made/for/you\n1?755$'
 }
 
+@test "process.cwd: made when missing, with a read-only root" {
+	update_config '.process.cwd = "/made/for/you" | .root.readonly = true'
+	set_script 'pwd; touch /x 2>/dev/null || echo read-only'
+	run_ct
+	assert_output $'/made/for/you\nread-only'
+}
+
 @test "process.cwd: relative is refused" {
 	lacks crun "takes it"
 	update_config '.process.cwd = "etc"'

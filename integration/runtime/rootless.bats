@@ -30,6 +30,13 @@ setup() {
 	[[ ! -e $ROOT/$ID ]]
 }
 
+@test "rootless: a config without a user namespace is refused, with advice" {
+	needs_berth "the text is its own"
+	update_config '.linux.namespaces |= map(select(.type != "user")) | del(.linux.uidMappings, .linux.gidMappings)'
+	create_fails
+	assert_has "linux.namespaces: an ordinary user's container needs a user namespace (hint: berth spec --rootless"
+}
+
 @test "rootless: exit status and signals" {
 	set_script 'exit 42'
 	run_ct

@@ -101,6 +101,7 @@ tty_ct() {
 	try rt run --detach --bundle "$BUNDLE" "$ID" </dev/null
 	assert_fails
 	[[ $RT == crun ]] || assert_has "cannot allocate tty if runc will detach without setting console socket"
+	[[ $RT != berth ]] || assert_has "set process.terminal to false"
 	assert_nothing_left
 }
 

@@ -19,9 +19,27 @@ func (c *compiler) mask() {
 		c.maskPaths()
 	}
 	if c.cfg.ReadonlyRoot {
+		c.makeCwd()
 		c.b.At("root.readonly")
 		c.readonly(c.rootfd, 0)
 	}
+}
+
+// makeCwd makes the working directory while the root can still be written to.
+// What else may be wrong with it is for enterCwd to say.
+func (c *compiler) makeCwd() {
+	if c.proc.Cwd == "/" {
+		return
+	}
+	b := c.b
+	b.At("process.cwd " + c.proc.Cwd)
+	missing, done, at := b.Label(), b.Label(), b.Word("path")
+	c.openIn(c.rootfd, c.proc.Cwd, unix.O_PATH, 0, at).On(missing, unix.ENOENT).On(done, boot.AnyErrno)
+	c.closeWord(at)
+	b.Jump(done)
+	b.Place(missing)
+	c.closeWord(c.target(c.proc.Cwd, false, 0, 0))
+	b.Place(done)
 }
 
 func (c *compiler) readonlyPath(path string) {

@@ -69,6 +69,7 @@ func goldenCases() []goldenCase {
 	tmpfs := config.Mount{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Data: []string{"size=64k"}}
 	masks := func(c *config.Container) {
 		c.MaskedPaths, c.ReadonlyPaths, c.ReadonlyRoot = []string{"/proc/kcore"}, []string{"/proc/sys"}, true
+		c.Process.Cwd = "/srv"
 	}
 	mounts := func(list ...config.Mount) *config.Container {
 		return with(func(c *config.Container) { c.Mounts = list })

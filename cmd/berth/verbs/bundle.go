@@ -125,14 +125,14 @@ func absolute(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// checkTerminal refuses what cannot work; the texts are runc's.
+// checkTerminal refuses what cannot work; the texts before the hints are runc's.
 func checkTerminal(p *config.Process, detach bool, socket string) error {
 	terminal := p != nil && p.Terminal
 	if terminal && detach && socket == "" {
-		return errors.New("cannot allocate tty if runc will detach without setting console socket")
+		return errors.New("cannot allocate tty if runc will detach without setting console socket (hint: set process.terminal to false, or give --console-socket)")
 	}
 	if socket != "" && (!terminal || !detach) {
-		return errors.New("cannot use console socket if runc will not detach or allocate tty")
+		return errors.New("cannot use console socket if runc will not detach or allocate tty (hint: it is for process.terminal, with create or --detach)")
 	}
 	return nil
 }

@@ -95,8 +95,8 @@ func TestSignals(t *testing.T) {
 }
 
 func TestTerminalRules(t *testing.T) {
-	const noSocket = "cannot allocate tty if runc will detach without setting console socket"
-	const noUse = "cannot use console socket if runc will not detach or allocate tty"
+	const noSocket = "cannot allocate tty if runc will detach without setting console socket (hint: set process.terminal to false, or give --console-socket)"
+	const noUse = "cannot use console socket if runc will not detach or allocate tty (hint: it is for process.terminal, with create or --detach)"
 	for _, c := range []struct {
 		terminal, detach bool
 		socket, want     string
