@@ -115,7 +115,7 @@ var hints = []struct {
 	{"mounts[", boot.Fsconfig, unix.EINVAL, "the filesystem refuses an option; dmesg may say which"},
 	{"mounts[", boot.Openat2, unix.ELOOP, "a symbolic link stands where a directory is required"},
 	{"(tmpfs)", boot.Openat2, unix.ENOTDIR, "the root filesystem has a file there"},
-	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of the bind mount does not exist"},
+	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of a bind mount must exist"},
 	{"(bind of ", boot.MoveMount, unix.ENOTDIR, mismatch},
 	{"(bind of ", boot.Openat2, unix.ENOTDIR, mismatch},
 	{"process.oomScoreAdj", boot.Write, unix.EACCES, "lowering the score needs CAP_SYS_RESOURCE"},

@@ -113,6 +113,7 @@ var broken = []struct {
 		"golang.org/x/sys has no row"},
 	{"reason without module", "layout", map[string]string{"ARCHITECTURE.md": "| `example.org/a` | none |\n"}, "names example.org/a, which go.mod does not"},
 	{"hint without a paragraph", "hints", goFile("shim/x.go", `var err = errors.New("no (hint: try " + what + " or %s)")`), "the hint `try … or …` has no paragraph"},
+	{"hint after a semicolon", "hints", goFile("shim/x.go", `var err = errors.New("no; hint: try again")`), "the hint `try again` has no paragraph"},
 	{"hint in a table", "hints", goFile("shim/x.go", `var hints = []struct{ n int; text string }{{1, why}}`+"\nconst why = \"because\""), "the hint `because`"},
 	{"hint that is returned", "hints", goFile("shim/x.go", `func advise() (err error, hint string) { return nil, "ask" }`), "the hint `ask`"},
 	{"paragraph without a hint", "hints", map[string]string{troubleshooting: "- **`go on`**: there.\n"}, "for `go on`, which no error says"},

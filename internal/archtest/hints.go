@@ -16,7 +16,7 @@ import (
 const troubleshooting = "docs/troubleshooting.md"
 
 var (
-	spokenHint     = regexp.MustCompile(`(?s)(?:\(|^)hint: (.+)$`)
+	spokenHint     = regexp.MustCompile(`(?s)(?:\(|; |^)hint: (.+)$`)
 	verb           = regexp.MustCompile(`%(?:\[\d+\])?[a-z]`)
 	documentedHint = regexp.MustCompile("(?m)^- \\*\\*`(.+?)`\\*\\*")
 )
