@@ -253,6 +253,9 @@ func (t *Tool) pullArchive(ctx context.Context, from string, o PullOptions) (str
 // Push copies an image of the store to a registry, under its own name or
 // another one.
 func (t *Tool) Push(ctx context.Context, from, to string) (digest.Digest, error) {
+	if archive.HasPrefix(to) { // else a repository of Docker Hub's called oci
+		return "", fmt.Errorf("push is for registries (hint: berth-image export %s %s)", from, to)
+	}
 	source, root, err := t.find(ctx, from)
 	if err != nil {
 		return "", err

@@ -55,6 +55,14 @@ sbi() { bi --ca "$CA" "$@"; }
 	assert_output "$(layout_digest "$IMG/bb")"
 }
 
+@test "push: a layout or an archive is refused, with the command for it" {
+	get bb
+	for to in oci:lay oci-archive:lay.tar docker-archive:lay.tar:x; do
+		refused "push is for registries (hint: berth-image export bb $to)" push bb "$to"
+	done
+	absent lay lay.tar
+}
+
 @test "push: what is not in the store" {
 	refused "not in the store" push nosuch "$REG/pushed/nosuch"
 }
