@@ -57,6 +57,15 @@ failing_create() {
 	jq -es 'all(.[]; .level and .msg and .time)' "$T/log"
 }
 
+@test "log: --debug has the command line, as its help says" {
+	needs_berth "its own words"
+	try "$RUNTIME" --help
+	assert_has "log the command line, and warnings"
+	set_args true
+	rt --debug --log "$T/log" --log-format json run --bundle "$BUNDLE" "$ID" </dev/null
+	jq -es --arg want " run --bundle $BUNDLE $ID" 'any(.[]; .level == "debug" and (.msg | endswith($want)))' "$T/log"
+}
+
 @test "log: an unknown format is refused" {
 	lacks crun "takes it for text"
 	try rt --log-format nonsense create --bundle "$BUNDLE" "$ID"

@@ -32,7 +32,7 @@ func newGlobal() *global { return &global{logFormat: "text", logLevel: "warning"
 
 func (g *global) flags() []flag {
 	return []flag{
-		toggle(&g.debug, "log what is done, and warnings", "debug"),
+		toggle(&g.debug, "log the command line, and warnings", "debug"),
 		text(&g.logPath, "[file:]PATH", "append errors and warnings to this file", "log"),
 		text(&g.logFormat, "text|json", "format of the log", "log-format"),
 		oneOf(&g.logLevel, []string{"error", "warning", "debug"}, "least severe level to log", "log-level"),
