@@ -39,6 +39,13 @@ setup() {
 	assert_has execve
 }
 
+@test "plan: as an ordinary user without a directory for states" {
+	become_user
+	try "${AS[@]}" env -u XDG_RUNTIME_DIR "$RUNTIME" plan --bundle "$BUNDLE"
+	assert_ok
+	assert_has execve
+}
+
 @test "plan: the bundle defaults to the working directory" {
 	cd "$BUNDLE"
 	try "$RUNTIME" plan

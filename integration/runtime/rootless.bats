@@ -207,6 +207,24 @@ setup() {
 	"${AS[@]}" "$RUNTIME" delete --force "$ID"
 }
 
+@test "rootless: an XDG_RUNTIME_DIR of another user's" {
+	needs_berth "its own words"
+	mkdir -m 700 "$T/other"
+	for dir in "$T/other" /run; do
+		try "${AS[@]}" env "XDG_RUNTIME_DIR=$dir" "$RUNTIME" create --bundle "$BUNDLE" "$ID" </dev/null
+		assert_fails "cannot make the state root: "
+		assert_has "$dir/berth: "
+		assert_has "(hint: is XDG_RUNTIME_DIR yours? set it, or give --root)"
+		assert_lacks "not set"
+	done
+}
+
+@test "rootless: no XDG_RUNTIME_DIR" {
+	needs_berth "its own words"
+	try "${AS[@]}" env -u XDG_RUNTIME_DIR "$RUNTIME" create --bundle "$BUNDLE" "$ID" </dev/null
+	assert_fails "XDG_RUNTIME_DIR is not set"
+}
+
 @test "rootless: delete --force of a running container" {
 	idle_ct
 	pid=$(state_of pid)

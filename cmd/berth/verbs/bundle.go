@@ -40,8 +40,8 @@ func (b *bundleFlags) flags() []flag {
 	}
 }
 
-// options reads the bundle. Paths are made absolute, against the caller's
-// directory.
+// options reads the bundle; Root is left to the verb. Paths are made absolute,
+// against the caller's directory.
 func (b *bundleFlags) options(e *env, id string) (libcontainer.CreateOptions, error) {
 	var o libcontainer.CreateOptions
 	if id == "" {
@@ -56,10 +56,6 @@ func (b *bundleFlags) options(e *env, id string) (libcontainer.CreateOptions, er
 	if err != nil {
 		return o, err
 	}
-	root, err := e.global.stateRoot()
-	if err != nil {
-		return o, err
-	}
 	pidFile, err := absolute(b.pidFile)
 	if err != nil {
 		return o, err
@@ -68,7 +64,7 @@ func (b *bundleFlags) options(e *env, id string) (libcontainer.CreateOptions, er
 		cfg.Process.Env = passed.env(cfg.Process.Env)
 	}
 	return libcontainer.CreateOptions{
-		Root: root, ID: id, Config: cfg,
+		ID: id, Config: cfg,
 		Stdio:         e.stdio,
 		ConsoleSocket: b.consoleSocket, PidfdSocket: b.pidfdSocket, PidFile: pidFile,
 		PreserveFDs: b.preserveFDs, ListenFDs: passed.listen,

@@ -78,11 +78,10 @@ func initialUserNamespace() bool {
 // stateRoot is --root, or the default. It need not exist.
 func (g *global) stateRoot() (string, error) {
 	if g.root == "" {
-		root := defaultRoot()
-		if root == systemRoot && os.Geteuid() != 0 {
-			return "", fmt.Errorf("no directory for the state of containers: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", os.Geteuid())
+		if os.Geteuid() != 0 && userRuntimeDir() == "" {
+			return "", fmt.Errorf("%w: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", errNoRoot, os.Geteuid())
 		}
-		return root, nil
+		return defaultRoot(), nil
 	}
 	root, err := filepath.Abs(g.root)
 	if err != nil {
@@ -94,6 +93,9 @@ func (g *global) stateRoot() (string, error) {
 	}
 	return root, nil
 }
+
+// errNoRoot is stateRoot's for a user without a runtime directory.
+var errNoRoot = errors.New("no directory for the state of containers")
 
 // systemRoot is where root's containers are.
 const systemRoot = "/run/berth"
@@ -132,14 +134,17 @@ func userRuntimeDir() string {
 // specification has for "do not clean this up".
 func (g *global) makeRoot() (string, error) {
 	root, err := g.stateRoot()
-	if err != nil || g.root != "" || root == systemRoot {
+	if err != nil || g.root != "" || userRuntimeDir() == "" {
 		return root, err
 	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return "", fmt.Errorf("cannot make the state root: %w", err)
+	if err = os.MkdirAll(root, 0o700); err == nil {
+		err = os.Chmod(root, 0o700|os.ModeSticky)
 	}
-	if err := os.Chmod(root, 0o700|os.ModeSticky); err != nil {
-		return "", fmt.Errorf("cannot make the state root: %w", err)
+	switch {
+	case err == nil:
+		return root, nil
+	case errors.Is(err, os.ErrPermission) && os.Getenv("XDG_RUNTIME_DIR") != "": // su without - keeps another user's
+		return "", fmt.Errorf("cannot make the state root: %w (hint: is XDG_RUNTIME_DIR yours? set it, or give --root)", err)
 	}
-	return root, nil
+	return "", fmt.Errorf("cannot make the state root: %w", err)
 }

@@ -4,6 +4,9 @@ package verbs
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
+	"os"
 
 	"berth/libcontainer"
 )
@@ -24,6 +27,13 @@ func (c *planCommand) run(e *env, args []string) (int, error) {
 		id = args[0]
 	}
 	o, err := c.options(e, id)
+	if err != nil {
+		return 1, err
+	}
+	o.Root, err = e.global.stateRoot()
+	if errors.Is(err, errNoRoot) { // nothing is there or will be made: a name does
+		o.Root, err = fmt.Sprintf("/run/user/%d/berth", os.Geteuid()), nil
+	}
 	if err != nil {
 		return 1, err
 	}
