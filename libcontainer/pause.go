@@ -2,8 +2,17 @@
 
 package libcontainer
 
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"berth/libcontainer/cgroup/stats"
+)
+
 // Pause stops all processes of a created or running container, and returns
-// when they have stopped. The error is ErrNotRunning for any other.
+// when they have stopped. The error is ErrNotRunning for any other, and
+// stats.ErrNone for one without a cgroup, as rootless containers are.
 func (c *Container) Pause() error {
 	status, err := c.Status()
 	if err != nil {
@@ -16,7 +25,11 @@ func (c *Container) Pause() error {
 	if err != nil {
 		return err
 	}
-	return m.Freeze()
+	err = m.Freeze()
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("container %s: %w", c.rec.ID, stats.ErrNone)
+	}
+	return err
 }
 
 // Resume lets the processes of a paused container go on; for any other the

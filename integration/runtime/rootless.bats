@@ -183,6 +183,17 @@ setup() {
 	lacks crun "ignores them"
 	update_config '.linux.resources = {"pids":{"limit":10}} | .linux.cgroupsPath = "/berth-it-none/x"'
 	create_fails
+	[[ $RT != berth ]] || assert_has "hint: $(by_version "cgroup v1 cannot be delegated to an ordinary user; leave limits out)" "have root delegate it")"
+}
+
+@test "rootless: a container without a cgroup cannot be paused" {
+	needs_berth "its own words"
+	! on_v2 || skip "may have a cgroup there"
+	idle_ct
+	try rt pause "$ID"
+	assert_fails "container $ID: there is no cgroup"
+	try rt events --stats "$ID"
+	assert_fails "container $ID: there is no cgroup"
 }
 
 @test "rootless: masked and read-only paths" {

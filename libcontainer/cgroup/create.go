@@ -37,7 +37,11 @@ func (m *Manager) Create(needed bool) (err error) {
 			return err
 		}
 		if needed {
-			return fmt.Errorf("%w: %w (%s)", ErrRootless, err, howToDelegate("cpu cpuset io memory pids"))
+			hint := howToDelegate("cpu cpuset io memory pids")
+			if len(m.paths.V1) > 0 {
+				hint = "hint: cgroup v1 cannot be delegated to an ordinary user; leave limits out"
+			}
+			return fmt.Errorf("%w: %w (%s)", ErrRootless, err, hint)
 		}
 		return nil
 	})
