@@ -53,13 +53,16 @@ func (d *document) spec() *specs.Spec {
 	}
 }
 
+// ErrNoConfig is LoadFile's for a file that does not exist. Not the words of
+// ENOENT: engines take them for a missing program.
+var ErrNoConfig = errors.New("not found")
+
 // LoadFile reads a config from a file of any name.
 func LoadFile(path string) (*specs.Spec, error) {
 	var d document
 	if err := decode(path, &d); err != nil {
 		if errors.Is(err, os.ErrNotExist) {
-			// Not the words of ENOENT: engines take them for a missing program.
-			return nil, fmt.Errorf("JSON specification file %s not found", path)
+			return nil, fmt.Errorf("JSON specification file %s %w", path, ErrNoConfig)
 		}
 		return nil, err
 	}

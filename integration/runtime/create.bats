@@ -108,6 +108,18 @@ load helpers
 	assert_matches "config.json"
 }
 
+@test "create: missing config.json, and the words for who forgot --bundle" {
+	needs_berth "its own words"
+	rm "$CONFIG"
+	create_fails
+	[[ $output == *"JSON specification file $CONFIG not found\"" ]]
+	cd "$BUNDLE"
+	try rt create "$ID"
+	assert_fails "JSON specification file $CONFIG not found (hint: give the bundle with --bundle DIR)"
+	try "$RUNTIME" create --help
+	assert_has "the config, if not config.json; relative to the bundle"
+}
+
 @test "create: malformed config.json" {
 	echo '{"ociVersion": "1.0.2", "process": {' >"$CONFIG"
 	create_fails

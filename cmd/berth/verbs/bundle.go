@@ -30,7 +30,7 @@ type bundleFlags struct {
 func (b *bundleFlags) flags() []flag {
 	return []flag{
 		text(&b.bundle, "DIR", "the bundle (default: the working directory)", "bundle", "b"),
-		text(&b.config, "FILE", "the config, if not config.json of the bundle", "config", "f"),
+		text(&b.config, "FILE", "the config, if not config.json; relative to the bundle", "config", "f"),
 		text(&b.consoleSocket, "PATH", "AF_UNIX socket that gets the terminal's master", "console-socket"),
 		text(&b.pidfdSocket, "PATH", "AF_UNIX socket that gets a pidfd of the process", "pidfd-socket"),
 		text(&b.pidFile, "PATH", "file that the process's pid is written to", "pid-file"),
@@ -79,6 +79,9 @@ func (b *bundleFlags) load(e *env, id string) (*config.Container, error) {
 		return nil, fmt.Errorf("--bundle: %w", err)
 	}
 	spec, err := loadSpec(bundle, b.config)
+	if b.bundle == "" && errors.Is(err, specconv.ErrNoConfig) {
+		err = fmt.Errorf("%w (hint: give the bundle with --bundle DIR)", err)
+	}
 	if err != nil {
 		return nil, err
 	}
