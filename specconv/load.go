@@ -16,6 +16,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -90,7 +91,17 @@ func decode(path string, into any) error {
 	if len(data) > maxConfig {
 		return fmt.Errorf("%s: larger than %d MiB", path, maxConfig>>20)
 	}
-	err = json.Unmarshal(data, into)
+	return parse(path, data, into)
+}
+
+// ParseResources reads limits, as update --resources takes them; name is for errors.
+func ParseResources(name string, data []byte) (*specs.LinuxResources, error) {
+	var r specs.LinuxResources
+	return &r, parse(name, data, &r)
+}
+
+func parse(path string, data []byte, into any) error {
+	err := json.Unmarshal(data, into)
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	switch {
@@ -102,13 +113,52 @@ func decode(path string, into any) error {
 	case errors.As(err, &syntax):
 		return fmt.Errorf("%s: line %d: %w", path, lineAt(data, syntax.Offset), err)
 	case errors.As(err, &kind):
-		return fmt.Errorf("%s: line %d: %s: a JSON %s is not a %v", path, lineAt(data, kind.Offset), kind.Field, firstWord(kind.Value), kind.Type)
+		field := kind.Field + ": "
+		if kind.Field == "" { // the whole
+			field = ""
+		}
+		have := firstWord(kind.Value)
+		return fmt.Errorf("%s: line %d: %sa JSON %s is not %s", path, lineAt(data, kind.Offset), field, have, wanted(kind.Type, have))
 	}
 	return fmt.Errorf("%s: %w", path, err)
 }
 
 func lineAt(data []byte, offset int64) int {
 	return 1 + bytes.Count(data[:min(int(offset), len(data))], []byte("\n"))
+}
+
+// wanted is JSON's word for a type, with the bounds if a number is beyond them.
+func wanted(t reflect.Type, have string) string {
+	one, _ := words(t)
+	switch k := t.Kind(); {
+	case have != "number":
+	case reflect.Int <= k && k <= reflect.Int64:
+		low := int64(-1) << (t.Bits() - 1)
+		return fmt.Sprintf("%s from %d to %d", one, low, ^low)
+	case reflect.Uint <= k && k <= reflect.Uint64:
+		return fmt.Sprintf("%s from 0 to %d", one, ^uint64(0)>>(64-t.Bits()))
+	}
+	return one
+}
+
+// words name one and several values of a type.
+func words(t reflect.Type) (one, several string) {
+	switch k := t.Kind(); {
+	case k == reflect.Pointer:
+		return words(t.Elem())
+	case k == reflect.Bool:
+		return "a boolean", "booleans"
+	case k == reflect.String:
+		return "a string", "strings"
+	case reflect.Int <= k && k <= reflect.Uint64:
+		return "an integer", "integers"
+	case k == reflect.Float32, k == reflect.Float64:
+		return "a number", "numbers"
+	case k == reflect.Slice, k == reflect.Array:
+		_, several = words(t.Elem())
+		return "a list of " + several, "lists of " + several
+	}
+	return "an object", "objects" // a struct or a map
 }
 
 // firstWord cuts the value off "number 12.5": it may be a secret.

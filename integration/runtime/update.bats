@@ -263,6 +263,13 @@ limits() {
 	assert_limit pids pids.max 33 pids.max 33
 }
 
+@test "update --resources: a value of the wrong type" {
+	needs_berth "its own words"
+	idle_ct
+	try rt update --resources - "$ID" <<<'{"pids":{"limit":"x"}}'
+	assert_fails "--resources -: line 1: pids.limit: a JSON string is not an integer"
+}
+
 @test "update --resources: what it does not name stays" {
 	needs_controller memory
 	needs_controller pids

@@ -3,7 +3,6 @@
 package verbs
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -145,11 +144,7 @@ func (c *updateCommand) resources(in *os.File) (*specs.LinuxResources, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--resources %s: %w", c.file, err)
 	}
-	r := &specs.LinuxResources{}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, fmt.Errorf("--resources %s: %w", c.file, err)
-	}
-	return r, nil
+	return specconv.ParseResources("--resources "+c.file, data)
 }
 
 func (c *updateCommand) flagged() *specs.LinuxResources {
