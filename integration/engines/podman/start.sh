@@ -3,15 +3,14 @@
 # A Podman and a Buildah with Berth to play with, for root and for an ordinary
 # user, apart from those of this machine.
 #
-#   integration/engines/podman/start.sh          prints how to talk to them
-#   integration/engines/podman/start.sh --end ROOM
+#   integration/engines/podman/start.sh             prints how to talk to them
+#   integration/engines/podman/start.sh stop DIR    ends it
 #   ENGINE_RUNTIME=runc integration/engines/podman/start.sh
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/room.bash"
 
-if [[ ${1:-} == --end ]]; then
-	ROOM=$(realpath "${2:?which room?}")
-	export ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
+if [[ ${1:-} == stop ]]; then
+	use_room "${2:?"usage: start.sh stop DIR"}"
 	leave_podman
 	exit
 fi
@@ -25,5 +24,5 @@ $ENGINE_RUNTIME is what these run containers with; there are the images bb and i
   $ROOM/bin/user podman run --rm bb id       # as the user berth-it
   $ROOM/bin/enter bash                       # their network and their mounts
 
-  $0 --end $ROOM
+  $0 stop $ROOM
 TEXT

@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # A Debian with systemd as process 1 of a container to look at, by a bundle of its own.
 #
-#   integration/engines/systemd/start.sh              prints how to talk to it
-#   integration/engines/systemd/start.sh --end DIR
+#   integration/engines/systemd/start.sh             prints how to talk to it
+#   integration/engines/systemd/start.sh stop DIR    ends it
 set -euo pipefail
 source "$(dirname "$(realpath "$0")")/bundle.bash"
 
 runtime=$(runtime_path)
-if [[ ${1:-} == --end ]]; then
-	dir=$(realpath "${2:?which directory?}")
+if [[ ${1:-} == stop ]]; then
+	dir=$(realpath "${2:?"usage: start.sh stop DIR"}")
 	"$runtime" --root "$dir/state" delete --force sd
 	rm -rf --one-file-system "$dir"
 	exit
@@ -25,5 +25,5 @@ systemd boots as process 1 of a container of $ENGINE_RUNTIME's:
   $runtime --root $dir/state exec --tty sd bash
   $runtime --root $dir/state kill sd 37     # SIGRTMIN+3: shut down
 
-  $0 --end $dir
+  $0 stop $dir
 TEXT
