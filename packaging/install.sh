@@ -24,7 +24,7 @@ list() {
 		*) echo "644 out/share/$file $share/$file" ;;
 		esac
 	done < <(cd out/share && find . -type f -printf '%P\n' | LC_ALL=C sort)
-	for file in README.md ARCHITECTURE.md docs/*; do
+	for file in README.md ARCHITECTURE.md CONTRIBUTING.md LICENSE docs/*; do
 		echo "644 $file $doc/$file"
 	done
 	for file in packaging/examples/*; do

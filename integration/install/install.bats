@@ -23,6 +23,16 @@ load helpers
 	assert_has "berth version"
 }
 
+@test "install: links of the documentation lead somewhere" {
+	local page link
+	cd "$SHARE/doc/berth"
+	for page in *.md docs/*.md; do
+		while read -r link; do
+			[[ -e $(dirname "$page")/$link ]] || fail "$page links to $link"
+		done < <(grep -oP '\]\(\K(?!https?:|#)[^)#]+' "$page")
+	done
+}
+
 @test "install: examples and profiles name the programs of PREFIX" {
 	try grep -rh --include='*' /bin/berth "$SHARE/doc/berth/examples" "$SHARE/apparmor"
 	assert_has '"/opt/bin/berth-monitor"'
