@@ -405,7 +405,7 @@ func setRlimits(pid int, list []config.Rlimit) error {
 		if err := unix.Prlimit(pid, r.Resource, &limit, nil); err != nil {
 			hint := ""
 			if errors.Is(err, unix.EPERM) {
-				hint = "; hint: raising a hard limit needs CAP_SYS_RESOURCE"
+				hint = "; hint: " + raisesLimit
 			}
 			return fmt.Errorf("process.rlimits: %s: prlimit soft %d, hard %d: %w%s", r.Name, r.Soft, r.Hard, err, hint)
 		}

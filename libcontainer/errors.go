@@ -100,7 +100,10 @@ func executableText(name string, errno unix.Errno) string {
 	return fmt.Sprintf("exec: %q: %v", name, errno)
 }
 
-const mismatch = "source and destination must both be directories, or both be files"
+const (
+	mismatch    = "source and destination must both be directories, or both be files"
+	raisesLimit = "raising a hard limit needs CAP_SYS_RESOURCE"
+)
 
 // hints are advice for errors with a usual cause.
 var hints = []struct {
@@ -118,6 +121,7 @@ var hints = []struct {
 	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of a bind mount must exist"},
 	{"(bind of ", boot.MoveMount, unix.ENOTDIR, mismatch},
 	{"(bind of ", boot.Openat2, unix.ENOTDIR, mismatch},
+	{"process.rlimits", boot.Prlimit64, unix.EPERM, raisesLimit},
 	{"process.oomScoreAdj", boot.Write, unix.EACCES, "lowering the score needs CAP_SYS_RESOURCE"},
 	{"linux.namespaces: user", boot.Unshare, unix.ENOSPC, "the limit of user namespaces is reached: see user.max_user_namespaces"},
 	{"linux.namespaces: user", boot.Unshare, unix.EPERM, "unprivileged user namespaces may be switched off: see kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns"},

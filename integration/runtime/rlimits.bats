@@ -69,3 +69,12 @@ load helpers
 	create_fails
 	[[ $RT != berth ]] || assert_has RLIMIT_NOFILE
 }
+
+@test "rlimits: one beyond the caller's says what it takes" {
+	needs_berth "its own words"
+	become_user
+	update_config '.process.rlimits = [{"type":"RLIMIT_NOFILE","soft":1048576,"hard":1048577}]'
+	try prlimit --nofile=1024:1024 "${AS[@]}" "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null
+	assert_fails "RLIMIT_NOFILE: "
+	assert_has "operation not permitted; hint: raising a hard limit needs CAP_SYS_RESOURCE"
+}
