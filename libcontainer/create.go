@@ -76,7 +76,7 @@ func Create(o CreateOptions) (*Container, error) {
 
 // mayCreate refuses what the kernel would, with less to say about it.
 func (c *creation) mayCreate() error {
-	if c.host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 && !c.cfg.Namespaces.Has(config.UserNS) {
+	if c.host.EUID != 0 && c.host.Permitted&(1<<unix.CAP_SYS_ADMIN) == 0 && !c.cfg.Namespaces.Has(config.UserNS) {
 		return errors.New("linux.namespaces: an ordinary user's container needs a user namespace (hint: berth spec --rootless makes such a config)")
 	}
 	return nil

@@ -102,7 +102,7 @@ func executableText(name string, errno unix.Errno) string {
 
 const (
 	mismatch    = "source and destination must both be directories, or both be files"
-	raisesLimit = "raising a hard limit needs CAP_SYS_RESOURCE"
+	raisesLimit = "raising a hard limit needs CAP_SYS_RESOURCE, and RLIMIT_NOFILE ends at fs.nr_open"
 )
 
 // hints are advice for errors with a usual cause.
@@ -117,7 +117,7 @@ var hints = []struct {
 	{"mounts[", boot.Fsopen, unix.ENODEV, "the kernel does not know this filesystem type; is its module loaded?"},
 	{"mounts[", boot.Fsconfig, unix.EINVAL, "the filesystem refuses an option; dmesg may say which"},
 	{"mounts[", boot.Openat2, unix.ELOOP, "a symbolic link stands where a directory is required"},
-	{"(tmpfs)", boot.Openat2, unix.ENOTDIR, "the root filesystem has a file there"},
+	{"(tmpfs)", boot.Openat2, unix.ENOTDIR, "a tmpfs covers directories only, and a file is there"},
 	{"mounts[", boot.OpenTree, unix.ENOENT, "the source of a bind mount must exist"},
 	{"(bind of ", boot.MoveMount, unix.ENOTDIR, mismatch},
 	{"(bind of ", boot.Openat2, unix.ENOTDIR, mismatch},

@@ -12,7 +12,7 @@ import (
 
 // Pause stops all processes of a created or running container, and returns
 // when they have stopped. The error is ErrNotRunning for any other, and
-// stats.ErrNone for one without a cgroup, as rootless containers are.
+// stats.ErrNone for one without a cgroup, as rootless containers may be.
 func (c *Container) Pause() error {
 	status, err := c.Status()
 	if err != nil {

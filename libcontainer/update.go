@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"berth/libcontainer/cgroup"
+	"berth/libcontainer/config"
 	"berth/libcontainer/rdt"
 )
 
@@ -47,7 +48,7 @@ func (c *Container) Update(o UpdateOptions) ([]string, error) {
 	if m.Paths().Empty() {
 		return nil, errors.New("cannot update limits: the container has no cgroup of its own")
 	}
-	resources := m.Complete(o.Resources)
+	resources := m.Complete(config.WithoutZeroPIDs(o.Resources, c.rec.OCIVersion))
 	limits, err := cgroup.Compile(resources, facts)
 	if err != nil {
 		return nil, err

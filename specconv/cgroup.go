@@ -30,25 +30,12 @@ func (c *converter) cgroup() error {
 	if out.Driver == config.CgroupSystemd && l.CgroupsPath != "" && strings.Count(l.CgroupsPath, ":") != 2 {
 		return fmt.Errorf("linux.cgroupsPath: expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got %q instead", l.CgroupsPath)
 	}
-	if p := pidsOf(l.Resources); p != nil && *p == 0 && c.minor < 3 {
-		r := *l.Resources
-		r.Pids = nil
-		out.Resources = &r
-	}
+	out.Resources = config.WithoutZeroPIDs(l.Resources, c.spec.Version)
 	c.out.Cgroup = out
 	if l.Resources == nil {
 		return nil
 	}
 	return CheckResources(l.Resources)
-}
-
-// pidsOf returns linux.resources.pids.limit. Runtime-spec 1.3 made 0 a limit;
-// engines that write older configs mean none by it.
-func pidsOf(r *specs.LinuxResources) *int64 {
-	if r == nil || r.Pids == nil {
-		return nil
-	}
-	return r.Pids.Limit
 }
 
 // CheckResources refuses names that become parts of file names

@@ -33,7 +33,6 @@ type converter struct {
 	spec     *specs.Spec
 	out      *config.Container
 	warnings []string
-	minor    int // of ociVersion 1.x
 }
 
 func (c *converter) warn(format string, args ...any) {
@@ -71,14 +70,12 @@ func (c *converter) version() error {
 	}
 	major, rest, ok := strings.Cut(v, ".")
 	minor, _, ok2 := strings.Cut(rest, ".")
-	n, err := strconv.ParseUint(minor, 10, 16)
-	if !ok || !ok2 || err != nil {
+	if _, err := strconv.ParseUint(minor, 10, 16); !ok || !ok2 || err != nil {
 		return fmt.Errorf("ociVersion: %q is not a version like 1.3.0", v)
 	}
 	if major != "1" {
 		return fmt.Errorf("ociVersion: %q is not supported, only 1.x is", v)
 	}
-	c.minor = int(n)
 	return nil
 }
 

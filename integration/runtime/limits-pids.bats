@@ -40,9 +40,13 @@ teardown() { teardown_cgroup; }
 
 @test "limits pids: 0 in a config of runtime-spec 1.2 is no limit, as Podman means it" {
 	set_resources '{"pids":{"limit":0}}'
-	update_config '.ociVersion = "1.0.2"'
+	[[ $RT != berth ]] || update_config '.ociVersion = "1.2.1"'
 	idle_ct
 	assert_limit pids pids.max max pids.max max
+	rt update --pids-limit 9 "$ID"
+	assert_limit pids pids.max 9 pids.max 9
+	[[ $RT != berth ]] || rt update --resources - "$ID" <<<'{"pids":{"limit":0}}'
+	assert_limit pids pids.max 9 pids.max 9
 }
 
 @test "limits pids: no pids object is no limit" {

@@ -72,9 +72,8 @@ load helpers
 
 @test "rlimits: one beyond the caller's says what it takes" {
 	needs_berth "its own words"
-	become_user
-	update_config '.process.rlimits = [{"type":"RLIMIT_NOFILE","soft":1048576,"hard":1048577}]'
-	try prlimit --nofile=1024:1024 "${AS[@]}" "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null
+	update_config '.process.rlimits = [{"type":"RLIMIT_NOFILE","soft":1025,"hard":1025}] | .process.capabilities = {}'
+	try prlimit --nofile=1024:1024 setpriv --bounding-set -sys_resource -- "$RUNTIME" --root "$ROOT" create --bundle "$BUNDLE" "$ID" </dev/null
 	assert_fails "RLIMIT_NOFILE: "
-	assert_has "operation not permitted; hint: raising a hard limit needs CAP_SYS_RESOURCE"
+	assert_has "operation not permitted; hint: raising a hard limit needs CAP_SYS_RESOURCE, and RLIMIT_NOFILE ends at fs.nr_open"
 }

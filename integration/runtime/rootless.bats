@@ -183,7 +183,7 @@ setup() {
 	lacks crun "ignores them"
 	update_config '.linux.resources = {"pids":{"limit":10}} | .linux.cgroupsPath = "/berth-it-none/x"'
 	create_fails
-	[[ $RT != berth ]] || assert_has "hint: $(by_version "cgroup v1 cannot be delegated to an ordinary user; leave limits out)" "have root delegate it")"
+	[[ $RT != berth ]] || assert_has "hint: $(by_version "leave limits and linux.cgroupsPath out, or have root give you the directory in every v1 hierarchy)" "have root delegate it")"
 }
 
 @test "rootless: a container without a cgroup cannot be paused" {

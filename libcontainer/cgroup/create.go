@@ -39,7 +39,7 @@ func (m *Manager) Create(needed bool) (err error) {
 		if needed {
 			hint := howToDelegate("cpu cpuset io memory pids")
 			if len(m.paths.V1) > 0 {
-				hint = "hint: cgroup v1 cannot be delegated to an ordinary user; leave limits out"
+				hint = "hint: leave limits and linux.cgroupsPath out, or have root give you the directory in every v1 hierarchy"
 			}
 			return fmt.Errorf("%w: %w (%s)", ErrRootless, err, hint)
 		}

@@ -6,7 +6,12 @@
 // the host.
 package config
 
-import specs "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"strconv"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // Container is everything that create needs to know. Every string is free of
 // NUL bytes, every path is clean, every number is in its kernel range.
@@ -295,4 +300,20 @@ type CPUAffinity struct {
 type MemoryPolicy struct {
 	Mode  int      // MPOL_*, with the mode flags or-ed in
 	Nodes []uint64 // bit mask of nodes
+}
+
+// WithoutZeroPIDs returns limits without pids.limit if that is 0 in a config
+// before runtime-spec 1.3, which made 0 a limit: engines that write older ones
+// mean none by it. r may be nil and stays as it is.
+func WithoutZeroPIDs(r *specs.LinuxResources, ociVersion string) *specs.LinuxResources {
+	if r == nil || r.Pids == nil || r.Pids.Limit == nil || *r.Pids.Limit != 0 {
+		return r
+	}
+	minor, _, _ := strings.Cut(strings.TrimPrefix(ociVersion, "1."), ".")
+	if n, err := strconv.Atoi(minor); err != nil || n >= 3 {
+		return r
+	}
+	own := *r
+	own.Pids = nil
+	return &own
 }

@@ -79,7 +79,7 @@ func (b *bundleFlags) load(e *env, id string) (*config.Container, error) {
 		return nil, fmt.Errorf("--bundle: %w", err)
 	}
 	spec, err := loadSpec(bundle, b.config)
-	if b.bundle == "" && errors.Is(err, specconv.ErrNoConfig) {
+	if b.bundle == "" && !filepath.IsAbs(b.config) && errors.Is(err, specconv.ErrNoConfig) {
 		err = fmt.Errorf("%w (hint: give the bundle with --bundle DIR)", err)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ source "$(dirname "$(realpath "$0")")/room.bash"
 
 if [[ ${1:-} == stop ]]; then
 	use_room "${2:?"usage: start.sh stop DIR"}"
+	set +e
 	leave_podman
 	exit
 fi
