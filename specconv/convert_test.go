@@ -267,6 +267,7 @@ func TestConvertRefusesFields(t *testing.T) {
 		{"memory swappiness", `{"linux": {"resources": {"memory": {"swappiness": 101}}}}`, `linux.resources.memory.swappiness: 101 is more than 100`, nil},
 
 		// Process.
+		{"seccomp without execve", `{"linux": {"seccomp": {"defaultAction": "SCMP_ACT_ERRNO"}}}`, `linux.seccomp: no rule allows execve, which starts the process (hint: add a rule with SCMP_ACT_ALLOW for it)`, nil},
 		{"process missing", `{"process": null}`, `process: must be set`, nil},
 		{"args missing", `{"process": {"args": null}}`, `process.args: must name a program: process args cannot be empty`, nil},
 		{"args empty", `{"process": {"args": [""]}}`, `process.args: must name a program: process args cannot be empty`, nil},

@@ -36,6 +36,9 @@ func (c *converter) process() error {
 		return err
 	}
 	p.Seccomp = c.spec.Linux.Seccomp
+	if !allowsExecve(p.Seccomp) {
+		return errors.New("linux.seccomp: no rule allows execve, which starts the process (hint: add a rule with SCMP_ACT_ALLOW for it)")
+	}
 	c.out.ExecCPUAffinity, p.CPUAffinity = p.CPUAffinity, nil
 	if err := c.personality(p); err != nil {
 		return err
@@ -43,6 +46,28 @@ func (c *converter) process() error {
 	p.MemoryPolicy, err = memoryPolicy(c.spec.Linux.MemoryPolicy)
 	c.out.Process = p
 	return err
+}
+
+// allowsExecve says whether the container's program can be executed below a
+// filter: the error would come when nobody is there to hear it.
+func allowsExecve(s *specs.LinuxSeccomp) bool {
+	if s == nil {
+		return true
+	}
+	denies := func(a specs.LinuxSeccompAction) bool {
+		return strings.HasPrefix(string(a), "SCMP_ACT_KILL") || a == specs.ActErrno || a == specs.ActTrap
+	}
+	allowed := !denies(s.DefaultAction)
+	for _, r := range s.Syscalls {
+		if !slices.Contains(r.Names, "execve") {
+			continue
+		}
+		if !denies(r.Action) {
+			return true
+		}
+		allowed = allowed && len(r.Args) > 0
+	}
+	return allowed
 }
 
 // ConvertProcess checks a process, of create and of exec alike.

@@ -16,6 +16,17 @@ needed_calls() {
 	echo '["read","write","open","openat","close","close_range","execve","exit","exit_group","brk","mmap","munmap","mprotect","arch_prctl","set_tid_address","set_robust_list","rseq","prlimit64","getrandom","uname","readlink","readlinkat","newfstatat","fstat","stat","lstat","rt_sigaction","rt_sigprocmask","rt_sigreturn","getuid","geteuid","getgid","getegid","setuid","setgid","setgroups","prctl","capset","capget","futex","fcntl","getppid","getpid","gettid","tgkill","fstatfs","statfs","getdents64","epoll_ctl","epoll_pwait","epoll_create1","nanosleep","sched_yield","sigaltstack","clone","clone3","wait4","getcwd","chdir","faccessat2","access","pipe2","ppoll","poll","dup2","dup3","lseek","sendmsg","recvmsg","sendto","recvfrom","umask","seccomp","eventfd2","madvise","sched_getaffinity","timer_create","timer_settime","timer_delete","pselect6"]'
 }
 
+@test "seccomp: a filter that denies execve is refused" {
+	needs_berth "its own check"
+	for p in '{"defaultAction":"SCMP_ACT_ERRNO"}' \
+		'{"defaultAction":"SCMP_ACT_KILL_PROCESS","syscalls":[{"names":["read","write"],"action":"SCMP_ACT_ALLOW"}]}' \
+		'{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["execve"],"action":"SCMP_ACT_TRAP"}]}'; do
+		profile "$p"
+		create_fails
+		assert_has "linux.seccomp: no rule allows execve"
+	done
+}
+
 @test "seccomp: none, then none" {
 	set_args grep Seccomp: /proc/self/status
 	run_ct
