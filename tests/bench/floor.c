@@ -47,7 +47,8 @@ static void die(const char *what)
 struct job {
 	const char *rootfs;
 	int docker;
-	int ready; /* the child waits here until it is in its cgroups */
+	const char *cgroup;
+	int ready; /* the child waits here for its cgroups */
 };
 
 static const char *masked[] = {
@@ -152,6 +153,30 @@ static void privileges(void)
 	DO(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+static void put(const char *dir, const char *file, const char *value)
+{
+	char path[512];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		die(path);
+	close(fd);
+}
+
+/* By tasks: a write to cgroup.procs waits for an RCU grace period, 6 ms. */
+static void enter(const char *cgroup, char **hierarchies)
+{
+	char dir[512];
+
+	for (; *hierarchies; hierarchies++) {
+		snprintf(dir, sizeof(dir), "%s%s", *hierarchies, cgroup);
+		if (strcmp(strrchr(*hierarchies, '/'), "/unified")) /* no controllers there */
+			put(dir, "tasks", "0");
+	}
+}
+
 static int child(struct job *job, char **hierarchies)
 {
 	char c, *argv[] = { "busybox", "true", NULL }, *envp[] = { "PATH=/bin", NULL };
@@ -160,6 +185,7 @@ static int child(struct job *job, char **hierarchies)
 
 	if (read(job->ready, &c, 1) != 1)
 		_exit(1);
+	enter(job->cgroup, hierarchies);
 	DO(unshare(CLONE_NEWCGROUP));
 	DO(setsid());
 	DO(mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL));
@@ -186,18 +212,6 @@ static int child(struct job *job, char **hierarchies)
 	return 1;
 }
 
-static void put(const char *dir, const char *file, const char *value)
-{
-	char path[512];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		die(path);
-	close(fd);
-}
-
 /* A new cpuset is useless before it has the parent's CPUs and nodes. */
 static void inherit(const char *dir, const char *parent, const char *file)
 {
@@ -214,12 +228,12 @@ static void inherit(const char *dir, const char *parent, const char *file)
 	put(dir, file, value);
 }
 
-static void cgroups(struct job *job, char **hierarchies, const char *path, const char *pid)
+static void cgroups(struct job *job, char **hierarchies)
 {
 	for (; *hierarchies; hierarchies++) {
 		char dir[512], parent[512], *name = strrchr(*hierarchies, '/') + 1;
 
-		snprintf(dir, sizeof(dir), "%s%s", *hierarchies, path);
+		snprintf(dir, sizeof(dir), "%s%s", *hierarchies, job->cgroup);
 		snprintf(parent, sizeof(parent), "%s", dir);
 		*strrchr(parent, '/') = 0;
 		DO(mkdir(dir, 0755));
@@ -241,15 +255,14 @@ static void cgroups(struct job *job, char **hierarchies, const char *path, const
 		}
 		if (job->docker && !strcmp(name, "pids"))
 			put(dir, "pids.max", "100");
-		put(dir, "cgroup.procs", pid);
 	}
 }
 
 static int run(char **argv)
 {
-	struct job job = { .rootfs = argv[0], .docker = !strcmp(argv[2], "docker") };
+	struct job job = { .rootfs = argv[0], .cgroup = argv[1], .docker = !strcmp(argv[2], "docker") };
 	const unsigned long flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | SIGCHLD;
-	char pid[16], dir[512], **h;
+	char dir[512], **h;
 	int ready[2], status, n;
 
 	DO(pipe2(ready, O_CLOEXEC));
@@ -259,8 +272,7 @@ static int run(char **argv)
 		die("clone");
 	if (n == 0)
 		return child(&job, argv + 3);
-	snprintf(pid, sizeof(pid), "%d", n);
-	cgroups(&job, argv + 3, argv[1], pid);
+	cgroups(&job, argv + 3);
 	if (write(ready[1], "x", 1) != 1)
 		die("write");
 	if (waitpid(n, &status, 0) < 0)
