@@ -66,7 +66,7 @@ mandoc             mandoc           optional
 "
 needs_engines="
 dockerd            docker.io
-/usr/bin/docker    docker.io
+/usr/bin/docker    docker-cli       optional
 docker-compose     docker-compose
 mmdebstrap         mmdebstrap
 fuse-overlayfs     fuse-overlayfs
