@@ -31,9 +31,14 @@ make_room() {
 	in_room ip link set lo up
 }
 
-# use_room DIR: one that is there.
+# use_room DIR: one that is there. All that is below it will be unmounted and
+# removed, so another directory is refused.
 use_room() {
-	ROOM=$(realpath "$1")
+	ROOM=$(realpath -e -- "$1") || return
+	[[ ${ROOM##*/} =~ ^be-[a-z-]+\.[[:alnum:]]{4}$ ]] || {
+		echo "$1 is no room of these scripts (be-NAME.XXXX)" >&2
+		return 1
+	}
 	ROOM_NETNS=${ROOM##*/} ROOM_CGROUP=/${ROOM##*/}
 	export ROOM ROOM_NETNS ROOM_CGROUP
 }

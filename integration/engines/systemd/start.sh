@@ -9,9 +9,9 @@ source "$(dirname "$(realpath "$0")")/bundle.bash"
 
 runtime=$(runtime_path)
 if [[ ${1:-} == stop ]]; then
-	dir=$(realpath "${2:?"usage: start.sh stop DIR"}")
-	"$runtime" --root "$dir/state" delete --force sd
-	rm -rf --one-file-system "$dir"
+	use_room "${2:?"usage: start.sh stop DIR"}"
+	"$runtime" --root "$ROOM/state" delete --force sd
+	rm -rf --one-file-system "$ROOM"
 	exit
 fi
 dir=$(mktemp -d /tmp/be-systemd.XXXX)
