@@ -32,7 +32,8 @@ help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 # The linker writes through a mapping, which leaves single pages in the page cache;
-# a copy gets large folios, and starts 13 % faster (ext4, Linux 6.18).
+# a copy gets large folios, and starts a tenth faster (ext4, Linux 6.18):
+# BERTH=out/bin/berth go run ./tests/bench -docs - -runtimes berth, and bin/berth.
 build: ## build every program of cmd/ into bin/, fully static
 	@tests/setup/packages.sh --check build
 	@tests/setup/go.sh

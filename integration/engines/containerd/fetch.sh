@@ -8,10 +8,8 @@
 # The sums are Go's own, as sum.golang.org has them. What is built is kept in
 # $BERTH_ENGINES_CACHE (/var/cache/berth-engines).
 set -euo pipefail
-cache=${BERTH_ENGINES_CACHE:-/var/cache/berth-engines}
-unset GOEXPERIMENT
-export GOFLAGS='' GOTOOLCHAIN=${GOTOOLCHAIN:-local} CGO_ENABLED=0
-PATH=$PATH:/usr/local/go/bin
+# shellcheck source-path=SCRIPTDIR source=../module.bash
+source "$(dirname "$(realpath "$0")")/../module.bash"
 
 module=github.com/containerd/containerd/v2
 case ${1:-} in
@@ -29,16 +27,8 @@ esac
 
 out=$cache/containerd-$version
 if [[ ! -x $out/ctr ]]; then
-	mkdir -p "$cache"
-	new=$(mktemp -d "$cache/.new-XXXX")
-	trap 'chmod -R u+w "$new"; rm -rf "$new"' EXIT
-	found=$(cd "$new" && go mod download -json "$module@$version")
-	[[ $(jq -r .Sum <<<"$found") == "$sum" ]] || {
-		echo "fetch.sh: $module@$version is not what it was: $(jq -r '.Sum // .Error' <<<"$found"), want $sum" >&2
-		exit 1
-	}
-	cp -r --no-preserve=mode "$(jq -r .Dir <<<"$found")" "$new/src"
-	rm -rf "$new/src/vendor" # what the proxy has of it is only the list
+	new_cache_dir
+	source_of "$module" "$version" "$sum" "$new/src"
 	mkdir "$new/out"
 	go build -C "$new/src" -mod=mod -trimpath -tags 'no_btrfs no_devmapper no_zfs no_aufs' \
 		-ldflags "-s -w -X $module/version.Version=$version" -o "$new/out" \

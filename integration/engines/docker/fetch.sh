@@ -9,10 +9,8 @@
 # $BERTH_ENGINES_CACHE (/var/cache/berth-engines).
 set -euo pipefail
 here=$(dirname "$(realpath "$0")")
-cache=${BERTH_ENGINES_CACHE:-/var/cache/berth-engines}
-unset GOEXPERIMENT
-export GOFLAGS='' GOTOOLCHAIN=${GOTOOLCHAIN:-local} CGO_ENABLED=0
-PATH=$PATH:/usr/local/go/bin
+# shellcheck source-path=SCRIPTDIR source=../module.bash
+source "$here/../module.bash"
 
 case ${1:-} in
 28)
@@ -26,27 +24,18 @@ case ${1:-} in
 	;;
 esac
 
-# source MODULE SUM DIR: its files, with the go.mod that it calls vendor.mod.
-source_of() {
-	local found
-	found=$(cd "$new" && go mod download -json "$1@$version+incompatible")
-	[[ $(jq -r .Sum <<<"$found") == "$2" ]] || {
-		echo "fetch.sh: $1@$version is not what it was: $(jq -r '.Sum // .Error' <<<"$found"), want $2" >&2
-		exit 1
-	}
-	cp -r --no-preserve=mode "$(jq -r .Dir <<<"$found")" "$3"
-	rm -rf "$3/vendor" # what the proxy has of it is only the list
+# docker_source MODULE SUM DIR: its files, with the go.mod that it calls vendor.mod.
+docker_source() {
+	source_of "$1" "$version+incompatible" "$2" "$3"
 	mv "$3/vendor.mod" "$3/go.mod"
 	mv "$3/vendor.sum" "$3/go.sum"
 }
 
 out=$cache/docker-$version
 if [[ ! -x $out/docker ]]; then
-	mkdir -p "$cache"
-	new=$(mktemp -d "$cache/.new-XXXX")
-	trap 'chmod -R u+w "$new"; rm -rf "$new"' EXIT
-	source_of github.com/docker/docker "$engine_sum" "$new/engine"
-	source_of github.com/docker/cli "$cli_sum" "$new/cli"
+	new_cache_dir
+	docker_source github.com/docker/docker "$engine_sum" "$new/engine"
+	docker_source github.com/docker/cli "$cli_sum" "$new/cli"
 	mkdir "$new/out"
 	set_version=github.com/docker/docker/dockerversion.Version
 	go build -C "$new/engine" -mod=mod -trimpath -tags 'exclude_graphdriver_btrfs no_systemd' \
