@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,41 @@ func TestNothingStartsBeforeTheCallerSaysSo(t *testing.T) {
 	r.number("data")
 	if got := r.text("note"); !strings.Contains(got, `"create" "--bundle"`) {
 		t.Errorf("command line %s", got)
+	}
+}
+
+// Podman 4 writes the monitor's pid to the tasks files of a cgroup v1 before it
+// lets the monitor go on, which moves the main thread alone: all of the second
+// stage has to come from that one. A nice value is one thread's, too. Of the
+// monitors that did not see to it, one in ten failed here.
+func TestSecondStageComesFromTheMainThread(t *testing.T) {
+	const nice = 7
+	for i := range 20 {
+		for _, mode := range [][]string{nil, {"--sync"}} {
+			t.Run(fmt.Sprint(i, mode), func(t *testing.T) {
+				r := newRig(t, "exec sleep 100")
+				r.launch(r.args(mode...)...)
+				time.Sleep(20 * time.Millisecond) // it waits for us
+				if err := unix.Setpriority(unix.PRIO_PROCESS, r.cmd.Process.Pid, nice); err != nil {
+					t.Fatal(err)
+				}
+				r.goOn()
+				r.number("data") // the second stage is at work
+				threads, err := filepath.Glob("/proc/" + r.text("monitor.pid") + "/task/*")
+				if err != nil || len(threads) == 0 {
+					t.Fatalf("no threads: %v", err)
+				}
+				for _, path := range threads {
+					thread, err := strconv.Atoi(filepath.Base(path))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if raw, err := unix.Getpriority(unix.PRIO_PROCESS, thread); err != nil || 20-raw != nice {
+						t.Errorf("a thread has the nice value %d (%v), the main thread of the first stage %d", 20-raw, err, nice)
+					}
+				}
+			})
+		}
 	}
 }
 

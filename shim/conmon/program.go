@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,7 +36,12 @@ const (
 	execStage = "_BERTH_MONITOR_EXEC"
 )
 
-// Main runs the program and returns its exit status.
+// Podman 4 moves the main thread alone into a cgroup v1: that one must start, or
+// become, the second stage. So main, and Main, stay on it till then.
+func init() { runtime.LockOSThread() }
+
+// Main runs the program and returns its exit status. It is called by main
+// itself, not by another goroutine.
 func Main(p Program) int {
 	if os.Getenv(execStage) != "" {
 		return execListener(p.Argv[1:])
@@ -94,14 +100,18 @@ func (p Program) first(o options.Options) int {
 	if err := awaitCaller(o.StartPipe); err != nil {
 		return refuse(fmt.Errorf("start-pipe read failed: %w", err))
 	}
+	self, env, err := secondStage(o, score)
+	if err != nil {
+		return refuse(err)
+	}
 	if o.Sync {
 		if err := writePID(o.MonitorPIDFile, os.Getpid()); err != nil {
 			return refuse(err)
 		}
 		_, _ = unix.Setsid() // fails for the leader of a process group, which is as good
-		return p.supervise(o, score)
+		return refuse(fmt.Errorf("cannot execute %s: %w", self, unix.Exec(self, p.Argv, env)))
 	}
-	pid, err := p.fork(o, score)
+	pid, err := forkExec(self, p.Argv, env, [3]uintptr{0, 1, 2})
 	if err == nil {
 		err = writePID(o.MonitorPIDFile, pid)
 	}
@@ -126,23 +136,24 @@ func awaitCaller(fd int) error {
 	}
 }
 
-// fork starts the second stage, with all of our descriptors that are not
-// close-on-exec under their numbers, and the caller's pipes.
-func (p Program) fork(o options.Options, score string) (pid int, err error) {
-	self, err := os.Executable()
+// secondStage is what to execute as that, with which environment. It gets all of
+// our descriptors that are not close-on-exec under their numbers, and the
+// caller's pipes.
+func secondStage(o options.Options, score string) (self string, env []string, err error) {
+	self, err = os.Executable()
 	if err != nil {
-		return 0, err
+		return "", nil, err
 	}
 	for _, fd := range []int{o.SyncPipe, o.StartPipe, o.AttachPipe} {
 		if fd >= 0 {
 			if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
-				return 0, fmt.Errorf("descriptor %d: %w", fd, err)
+				return "", nil, fmt.Errorf("descriptor %d: %w", fd, err)
 			}
 		}
 	}
 	// One thread of Go code is enough, and each has memory of its own.
-	env := slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "GOMAXPROCS=") })
-	return forkExec(self, p.Argv, append(env, "GOMAXPROCS=1", stageVar+"="+score), [3]uintptr{0, 1, 2})
+	env = slices.DeleteFunc(os.Environ(), func(e string) bool { return strings.HasPrefix(e, "GOMAXPROCS=") })
+	return self, append(env, "GOMAXPROCS=1", stageVar+"="+score), nil
 }
 
 func writePID(path string, pid int) error {
@@ -197,6 +208,7 @@ func passthrough(o options.Options) bool {
 
 // supervise is the second stage.
 func (p Program) supervise(o options.Options, score string) int {
+	runtime.UnlockOSThread() // any thread will do now
 	m := newMonitor(o, score, p.launcher(o))
 	// Caught, not ignored: what is ignored would be ignored in the container.
 	err := selfpipe.Notify(m.signals, unix.SIGPIPE, unix.SIGHUP, unix.SIGTERM, unix.SIGINT, unix.SIGQUIT)
