@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -33,6 +34,9 @@ const (
 // done.
 var ErrUnavailable = errors.New("no user namespace")
 
+// passedOn are the signals that the second run gets from the first.
+var passedOn = []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP}
+
 // Entered says whether a program with these arguments was started by Run. All
 // that it mounts is gone when it ends.
 func Entered(args []string) bool { return len(args) > 1 && args[1] == argument }
@@ -47,7 +51,7 @@ func Run(m Maps, args, env []string) (status int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	signals := make(chan os.Signal, 16)
-	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP} {
+	for _, sig := range passedOn {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}
@@ -57,7 +61,7 @@ func Run(m Maps, args, env []string) (status int, err error) {
 	s := &second{}
 	defer s.close()
 	if err := s.start(m, args, env); err != nil {
-		if sig := s.endedBy(); sig != 0 && sig != unix.SIGKILL { // ours, to end it
+		if sig := s.interrupted(err, signals); sig != 0 {
 			return 128 + int(sig), nil // ^C is no reason to go on without ids
 		}
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -72,7 +76,7 @@ func Run(m Maps, args, env []string) (status int, err error) {
 	if !errors.As(err, &exit) {
 		return 0, err
 	}
-	if sig := s.endedBy(); sig != 0 {
+	if sig := endedBy(exit.ProcessState); sig != 0 {
 		return 128 + int(sig), nil // as shells have it
 	}
 	return exit.ExitCode(), nil
@@ -85,12 +89,32 @@ type second struct {
 	theirs        []*os.File
 }
 
-// endedBy is the signal that ended it, or 0.
-func (s *second) endedBy() syscall.Signal {
-	if s.cmd == nil || s.cmd.ProcessState == nil {
-		return 0
+// interrupted is the signal for which start failed with err, or 0: one that we
+// got, or one that ended the mapper or the second run. Who sends one to the
+// process group reaches all three, of which any may be the first to show it.
+func (s *second) interrupted(err error, signals <-chan os.Signal) syscall.Signal {
+	select {
+	case sig := <-signals:
+		return sig.(syscall.Signal)
+	default:
 	}
-	if w := s.cmd.ProcessState.Sys().(syscall.WaitStatus); w.Signaled() {
+	var mapper *exec.ExitError
+	if errors.As(err, &mapper) {
+		if sig := endedBy(mapper.ProcessState); slices.Contains(passedOn, os.Signal(sig)) {
+			return sig
+		}
+	}
+	if s.cmd != nil && s.cmd.ProcessState != nil {
+		if sig := endedBy(s.cmd.ProcessState); slices.Contains(passedOn, os.Signal(sig)) {
+			return sig // SIGKILL is ours
+		}
+	}
+	return 0
+}
+
+// endedBy is the signal that ended a process, or 0.
+func endedBy(p *os.ProcessState) syscall.Signal {
+	if w := p.Sys().(syscall.WaitStatus); w.Signaled() {
 		return w.Signal()
 	}
 	return 0

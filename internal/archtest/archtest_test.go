@@ -88,6 +88,8 @@ var broken = []struct {
 
 	{"long function", "declarations", goFile("shim/x.go", "func f() {"+strings.Repeat("\n", maxFunction)+"}"), "f has 101 lines"},
 	{"init function", "declarations", goFile("shim/x.go", "func init() {}"), "has an init function"},
+	{"init function that does more", "declarations",
+		goFile("shim/x.go", "import \"runtime\"\nfunc init() { runtime.LockOSThread(); f() }\nfunc f() {}"), "has an init function"},
 	{"unsafe in an ordinary file", "declarations", goFile("shim/x.go", `import _ "unsafe"`), "imports unsafe"},
 	{"unsafe in an ordinary test", "declarations", goFile("shim/x_test.go", `import _ "unsafe"`), "imports unsafe"},
 	{"linkname", "declarations", goFile("shim/x.go", "//go:linkname f runtime.f\nfunc f()"), "uses linkname"},
@@ -162,6 +164,7 @@ var allowed = []struct {
 	{"created exclusively", goFile("shim/x.go", "import \"os\"\nfunc f() { os.OpenFile(\"x\", os.O_CREATE|os.O_EXCL, 0) }")},
 	{"panic about a bug", goFile("shim/x.go", "func f() { panic(\"BUG: no state\") }")},
 	{"method called init", goFile("shim/x.go", "type t int\nfunc (t) init() {}")},
+	{"init that keeps main on its thread", goFile("shim/x.go", "import \"runtime\"\nfunc init() { runtime.LockOSThread() }")},
 	{"long function in a test", goFile("shim/x_test.go", "func f() {"+strings.Repeat("\n", maxFunction)+"}")},
 }
 

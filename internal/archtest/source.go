@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"go/types"
 	"path"
 	"slices"
 	"strconv"
@@ -120,7 +121,7 @@ func (t *tree) checkUnsafe(name string, f *ast.File) []violation {
 
 func (t *tree) checkFunction(fn *ast.FuncDecl) []violation {
 	var found []violation
-	if fn.Recv == nil && fn.Name.Name == "init" {
+	if fn.Recv == nil && fn.Name.Name == "init" && !locksThread(fn) {
 		found = append(found, violation{t.at(fn), "has an init function", "it runs in each start of the program, in an order that nobody sees"})
 	}
 	lines := t.set.Position(fn.End()).Line - t.set.Position(fn.Pos()).Line + 1
@@ -129,6 +130,16 @@ func (t *tree) checkFunction(fn *ast.FuncDecl) []violation {
 			"the long function is the one that nobody dares to change"})
 	}
 	return found
+}
+
+// locksThread says whether a function does nothing but keep its goroutine on its
+// thread: there is no other way to keep main on the main thread.
+func locksThread(fn *ast.FuncDecl) bool {
+	if len(fn.Body.List) != 1 {
+		return false
+	}
+	statement, ok := fn.Body.List[0].(*ast.ExprStmt)
+	return ok && types.ExprString(statement.X) == "runtime.LockOSThread()"
 }
 
 // checkExported: exported functions and types say what they are.
