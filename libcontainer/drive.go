@@ -152,7 +152,7 @@ func (d *driver) notExecutable(err error) error {
 
 // failed explains a failed operation.
 func (d *driver) failed(f *boot.Failure) error {
-	op := &d.plan.Program.Ops[f.Op]
+	op := d.plan.Program.Ops[f.Op]
 	if f.Op == d.plan.LookOp && d.looking.Path != "" {
 		path := d.looking.Path
 		e := &BootError{Origin: op.Origin, Errno: f.Errno}

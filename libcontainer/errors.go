@@ -53,7 +53,7 @@ func (e *BootError) Hint() string { return e.hint }
 
 // describe turns a failed operation's index and errno into words.
 func describe(p *plan.Plan, in *plan.Input, f *boot.Failure) *BootError {
-	op := &p.Program.Ops[f.Op]
+	op := p.Program.Ops[f.Op]
 	e := &BootError{Origin: op.Origin, Errno: errnoOf(op, f.Errno)}
 	if op.Kind == boot.Syscall {
 		e.Call = p.Program.FormatCall(f.Op)

@@ -39,20 +39,26 @@ func encodedSize(o *Op) int {
 	return n
 }
 
-// encodeOps returns the encoded operations and the offset of each.
-func encodeOps(p *Program) (code []byte, offsets []int) {
-	offsets = make([]int, len(p.Ops)+1)
+// opOffsets returns the offset of each encoded operation, and of their end.
+func opOffsets(p *Program) []int {
+	offsets := make([]int, len(p.Ops)+1)
 	size := 0
-	for i := range p.Ops {
+	for i, o := range p.Ops {
 		offsets[i] = size
-		size += encodedSize(&p.Ops[i])
+		size += encodedSize(o)
 	}
 	offsets[len(p.Ops)] = size
-	code = make([]byte, 0, size)
-	for i := range p.Ops {
-		code = appendOp(code, p, &p.Ops[i], offsets)
+	return offsets
+}
+
+// opAt returns the index of the operation at an offset, or -1.
+func opAt(p *Program, offset uint64) int {
+	for i, o := range opOffsets(p)[:len(p.Ops)] {
+		if uint64(o) == offset {
+			return i
+		}
 	}
-	return code, offsets
+	return -1
 }
 
 func appendOp(v []byte, p *Program, o *Op, offsets []int) []byte {

@@ -38,18 +38,10 @@ func StartTraced(l Launch) (*Child, error) {
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(exe), []string{"berth-boot"}, &syscall.ProcAttr{
 		Files: files, Env: []string{}, Sys: &syscall.SysProcAttr{Cloneflags: l.Cloneflags, Ptrace: true},
 	})
-	_, offsets := encodeOps(l.Program)
-	return &Child{Pid: pid, control: pair[0], offsets: offsets}, err
+	return &Child{Pid: pid, control: pair[0], program: l.Program}, err
 }
 
 // OpAt returns the index of the operation at an address of the image.
 func (p *Program) OpAt(address uint64) int {
-	_, offsets := encodeOps(p)
-	start := uint64(constBase + (len(p.Const)+7)&^7)
-	for i, o := range offsets[:len(p.Ops)] {
-		if start+uint64(o) == address {
-			return i
-		}
-	}
-	return -1
+	return opAt(p, address-uint64(constBase+(len(p.Const)+7)&^7))
 }

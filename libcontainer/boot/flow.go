@@ -12,8 +12,9 @@ func verifyFlow(p *Program) error {
 	if len(p.Ops) == 0 {
 		return &VerifyError{0, "the program is empty"}
 	}
-	f := flow{p: p, states: make([]wordSet, len(p.Ops))}
-	f.reach(0, initialised(p))
+	start := initialised(p)
+	f := flow{p: p, states: make([]uint64, len(p.Ops)*len(start)), reached: make([]bool, len(p.Ops)), out: make(wordSet, len(start))}
+	f.reach(0, start)
 	for len(f.work) > 0 && f.err == nil {
 		i := f.work[len(f.work)-1]
 		f.work = f.work[:len(f.work)-1]
@@ -40,10 +41,18 @@ func initialised(p *Program) wordSet {
 }
 
 type flow struct {
-	p      *Program
-	states []wordSet
-	work   []int
-	err    error
+	p       *Program
+	states  []uint64 // a wordSet for each operation that is reached
+	reached []bool
+	work    []int
+	out     wordSet
+	err     error
+}
+
+// state is operation i's.
+func (f *flow) state(i int) wordSet {
+	n := len(f.out)
+	return f.states[i*n : (i+1)*n]
 }
 
 // reach joins a state into operation i's and queues it if that changed.
@@ -52,9 +61,10 @@ func (f *flow) reach(i int, s wordSet) {
 		f.err = &VerifyError{i - 1, "control runs off the end"}
 		return
 	}
-	old := f.states[i]
-	if old == nil {
-		f.states[i] = append(wordSet(nil), s...)
+	old := f.state(i)
+	if !f.reached[i] {
+		f.reached[i] = true
+		copy(old, s)
 		f.work = append(f.work, i)
 		return
 	}
@@ -71,7 +81,7 @@ func (f *flow) reach(i int, s wordSet) {
 
 // step checks operation i's reads and follows its exits.
 func (f *flow) step(i int) {
-	o, s := &f.p.Ops[i], f.states[i]
+	o, s := f.p.Ops[i], f.state(i)
 	for _, a := range o.Args {
 		if w := wordAt(f.p, a.Value); a.Load && w >= 0 && !s.has(w) {
 			f.err = &VerifyError{i, fmt.Sprintf("word %q is read before it is written", f.p.wordName(w))}
@@ -98,12 +108,11 @@ func (f *flow) step(i int) {
 			return // execve returns only with an error
 		}
 	}
-	out := s
-	if o.Result != 0 && !s.has(int(o.Result)) {
-		out = append(wordSet(nil), s...)
-		out[o.Result/64] |= 1 << (o.Result % 64)
+	copy(f.out, s)
+	if o.Result != 0 {
+		f.out[o.Result/64] |= 1 << (o.Result % 64)
 	}
-	f.reach(i+1, out)
+	f.reach(i+1, f.out)
 }
 
 func (p *Program) wordName(w int) string {

@@ -15,7 +15,7 @@ import (
 // FormatCall returns operation i's call as strace would print it, with words
 // by their names: openat2(rootfs, "proc", {O_PATH|O_DIRECTORY, RESOLVE_IN_ROOT}, 24).
 func (p *Program) FormatCall(i int) string {
-	o := &p.Ops[i]
+	o := p.Ops[i]
 	args := make([]string, len(o.Args))
 	for j, a := range o.Args {
 		args[j] = p.formatArg(o, j, a)
@@ -25,7 +25,7 @@ func (p *Program) FormatCall(i int) string {
 
 // FormatOp returns operation i with its result and rules, on one line.
 func (p *Program) FormatOp(i int) string {
-	o := &p.Ops[i]
+	o := p.Ops[i]
 	var s string
 	switch o.Kind {
 	case Syscall:

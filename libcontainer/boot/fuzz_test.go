@@ -24,7 +24,7 @@ func program(data []byte) *Program {
 	p.wordNames = make([]string, len(p.Words))
 	areas := []int64{0, 1, -1, constBase, constBase + 1, wordBase, wordBase + 8*firstWord, bufferBase, 1 << 31}
 	for range int(next()) % 12 {
-		o := Op{Kind: Kind(next() % 7), Call: Call(next()), Result: Word(next() % 24), Target: Label(int(next()%16) - 2)}
+		o := &Op{Kind: Kind(next() % 7), Call: Call(next()), Result: Word(next() % 24), Target: Label(int(next()%16) - 2)}
 		for range int(next()) % 8 {
 			o.Args = append(o.Args, Arg{Value: areas[int(next())%len(areas)] + int64(next()%16), Load: next()%3 == 0})
 		}

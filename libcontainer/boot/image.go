@@ -34,13 +34,13 @@ func pageSize(a Arch) int {
 // Image returns the ELF executable for a verified program, with the
 // interpreter's code for the program's architecture.
 func Image(p *Program, interpreter []byte) ([]byte, error) {
-	ops, _ := encodeOps(p)
+	offsets := opOffsets(p)
 	page := pageSize(p.Arch)
 	round := func(n int) int { return (n + page - 1) &^ (page - 1) }
 
 	opsStart := (len(p.Const) + 7) &^ 7
 	constOffset := round(codeOffset + len(interpreter))
-	constSize := opsStart + len(ops)
+	constSize := opsStart + offsets[len(p.Ops)]
 	wordOffset := constOffset + round(constSize)
 	wordSize := 8 * len(p.Words)
 	if codeOffset+len(interpreter) > page {
@@ -50,7 +50,10 @@ func Image(p *Program, interpreter []byte) ([]byte, error) {
 	image := make([]byte, wordOffset+wordSize)
 	copy(image[codeOffset:], interpreter)
 	copy(image[constOffset:], p.Const)
-	copy(image[constOffset+opsStart:], ops)
+	ops := image[constOffset+opsStart:][:0]
+	for _, o := range p.Ops {
+		ops = appendOp(ops, p, o, offsets)
+	}
 	le := binary.LittleEndian
 	for i, w := range p.Words {
 		le.PutUint64(image[wordOffset+8*i:], w)

@@ -36,7 +36,7 @@ type Child struct {
 	// another pid: see Message.Pid.
 	Pid     int
 	control int
-	offsets []int
+	program *Program
 }
 
 // Start writes the image, starts it, and returns at once.
@@ -63,8 +63,7 @@ func Start(l Launch) (*Child, error) {
 		unix.Close(pair[0])
 		return nil, fmt.Errorf("control socket: SO_PASSCRED: %w", err)
 	}
-	_, offsets := encodeOps(l.Program)
-	c := &Child{control: pair[0], offsets: offsets}
+	c := &Child{control: pair[0], program: l.Program}
 	c.Pid, err = forkExec(l, exe, pair[1])
 	if err != nil {
 		unix.Close(pair[0])
@@ -196,7 +195,7 @@ func writeAll(fd int, v []byte) error {
 
 // Receive waits for the image's next message. The error is a *Failure when an
 // operation failed.
-func (c *Child) Receive() (Message, error) { return receive(c.control, c.offsets) }
+func (c *Child) Receive() (Message, error) { return receive(c.control, c.program) }
 
 // Answer lets a waiting image go on; it never answers with nothing.
 func (c *Child) Answer(v []byte) error {

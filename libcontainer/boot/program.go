@@ -13,7 +13,7 @@ import (
 // Program is a finished list of operations with its constants and cells.
 type Program struct {
 	Arch Arch
-	Ops  []Op
+	Ops  []*Op
 	// Const is the read-only area, at constBase.
 	Const []byte
 	// Words are the initial values of the cells, at wordBase.
@@ -57,13 +57,16 @@ type Config struct {
 // Finish returns errors for what input can cause (sizes).
 type Builder struct {
 	p       Program
-	ops     []*Op
 	interns map[string]Addr
 	origin  string
 	phase   string
 	labels  []int // label → op index, -1 while open
 	free    map[string][]Word
 	err     error
+
+	// Operations and arguments come by the hundred: what is left of the last lot.
+	spareOps  []Op
+	spareArgs []Arg
 }
 
 // New returns an empty builder.
@@ -74,6 +77,7 @@ func New(c Config) *Builder {
 	b.p.Words[controlWord] = uint64(c.Control)
 	b.p.wordNames[controlWord] = "control"
 	b.p.Const = make([]byte, 8, 8<<10)
+	b.p.Ops = make([]*Op, 0, 1<<10)
 	return b
 }
 
@@ -87,7 +91,7 @@ func (b *Builder) Phase(name string) { b.phase = name }
 func (b *Builder) At(origin string) { b.origin = origin }
 
 // Len returns the number of operations so far: the next one's index.
-func (b *Builder) Len() int { return len(b.ops) }
+func (b *Builder) Len() int { return len(b.p.Ops) }
 
 // Origin returns the name last given to At.
 func (b *Builder) Origin() string { return b.origin }
@@ -186,16 +190,16 @@ func (b *Builder) Do(c Call, args ...any) *Op {
 	if len(args) > 6 || len(args) != len(calls[c].args) {
 		panic(fmt.Sprintf("BUG: %v takes %d arguments, not %d", c, len(calls[c].args), len(args)))
 	}
-	return b.add(&Op{Kind: Syscall, Call: c, Args: b.args(args)})
+	return b.add(Op{Kind: Syscall, Call: c, Args: b.args(args)})
 }
 
 // Set stores v (as for Do) in w.
 func (b *Builder) Set(w Word, v any) *Op {
-	return b.add(&Op{Kind: Set, Args: b.args([]any{v}), Result: w})
+	return b.add(Op{Kind: Set, Args: b.args([]any{v}), Result: w})
 }
 
 // Jump goes to l.
-func (b *Builder) Jump(l Label) *Op { return b.add(&Op{Kind: Jump, Target: l}) }
+func (b *Builder) Jump(l Label) *Op { return b.add(Op{Kind: Jump, Target: l}) }
 
 // JumpIfEqual goes to l if the 32 bits at a, masked, equal v.
 func (b *Builder) JumpIfEqual(a Addr, mask, v uint32, l Label) *Op {
@@ -208,11 +212,11 @@ func (b *Builder) JumpUnlessEqual(a Addr, mask, v uint32, l Label) *Op {
 }
 
 func (b *Builder) jumpIf(a Addr, mask, v uint32, differ int, l Label) *Op {
-	return b.add(&Op{Kind: JumpIf, Args: b.args([]any{a, mask, v, 0, differ}), Target: l})
+	return b.add(Op{Kind: JumpIf, Args: b.args([]any{a, mask, v, 0, differ}), Target: l})
 }
 
 // Fail reports errno e for this operation and ends the process.
-func (b *Builder) Fail(e int) *Op { return b.add(&Op{Kind: Fail, Args: b.args([]any{e})}) }
+func (b *Builder) Fail(e int) *Op { return b.add(Op{Kind: Fail, Args: b.args([]any{e})}) }
 
 // Label returns a new label, to be placed with Place.
 func (b *Builder) Label() Label {
@@ -221,12 +225,18 @@ func (b *Builder) Label() Label {
 }
 
 // Place puts a label before the next operation.
-func (b *Builder) Place(l Label) { b.labels[l] = len(b.ops) }
+func (b *Builder) Place(l Label) { b.labels[l] = len(b.p.Ops) }
 
-func (b *Builder) add(o *Op) *Op {
+func (b *Builder) add(o Op) *Op {
+	if len(b.spareOps) == 0 {
+		b.spareOps = make([]Op, 128)
+	}
+	added := &b.spareOps[0]
+	b.spareOps = b.spareOps[1:]
 	o.Origin, o.Phase = b.origin, b.phase
-	b.ops = append(b.ops, o)
-	return o
+	*added = o
+	b.p.Ops = append(b.p.Ops, added)
+	return added
 }
 
 func (b *Builder) fail(err error) {
@@ -236,7 +246,11 @@ func (b *Builder) fail(err error) {
 }
 
 func (b *Builder) args(list []any) []Arg {
-	out := make([]Arg, len(list))
+	if len(b.spareArgs) < len(list) {
+		b.spareArgs = make([]Arg, 512)
+	}
+	out := b.spareArgs[:len(list):len(list)]
+	b.spareArgs = b.spareArgs[len(list):]
 	for i, v := range list {
 		switch v := v.(type) {
 		case string:
@@ -273,10 +287,7 @@ func (b *Builder) Finish() (*Program, error) {
 		return nil, b.err
 	}
 	p := &b.p
-	p.Ops = make([]Op, len(b.ops))
-	for i, o := range b.ops {
-		p.Ops[i] = *o
-		op := &p.Ops[i]
+	for _, op := range p.Ops {
 		if op.Kind == Jump || op.Kind == JumpIf {
 			op.Target = b.resolve(op.Target)
 		}

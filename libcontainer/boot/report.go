@@ -64,7 +64,7 @@ func (f *Failure) Error() string { return fmt.Sprintf("operation %d: %v", f.Op, 
 func (f *Failure) Unwrap() error { return f.Errno }
 
 // receive reads one message from the control socket.
-func receive(fd int, offsets []int) (Message, error) {
+func receive(fd int, p *Program) (Message, error) {
 	data := make([]byte, 8+MaxPayload)
 	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*4))
 	var n, oobn int
@@ -98,10 +98,8 @@ func receive(fd int, offsets []int) (Message, error) {
 		return m, nil
 	case string(data[:4]) == failMagic && n == 16:
 		errno := unix.Errno(binary.LittleEndian.Uint64(data[8:]))
-		for i, o := range offsets {
-			if o == int(number) && i < len(offsets)-1 {
-				return m, &Failure{Op: i, Errno: errno}
-			}
+		if i := opAt(p, uint64(number)); i >= 0 {
+			return m, &Failure{Op: i, Errno: errno}
 		}
 	}
 	return m, fmt.Errorf("control socket: unknown message %q", data[:min(n, 16)])

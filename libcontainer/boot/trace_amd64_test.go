@@ -81,7 +81,7 @@ func TestExecutedCallsAreThePlan(t *testing.T) {
 // checkCall compares a call's number and immediate arguments with the plan.
 func checkCall(t *testing.T, p *plan.Plan, i int, regs *syscall.PtraceRegs) {
 	t.Helper()
-	o := &p.Program.Ops[i]
+	o := p.Program.Ops[i]
 	if o.Kind != boot.Syscall || uint64(o.Call.Number(boot.AMD64)) != regs.Orig_rax {
 		t.Errorf("operation %d is %s; executed call number %d", i, p.Program.FormatOp(i), regs.Orig_rax)
 		return

@@ -28,7 +28,7 @@ func (e *VerifyError) Error() string {
 func Verify(p *Program) error {
 	size := 0
 	for i := range p.Ops {
-		size += encodedSize(&p.Ops[i])
+		size += encodedSize(p.Ops[i])
 		if err := verifyOp(p, i); err != nil {
 			return err
 		}
@@ -46,11 +46,11 @@ func Verify(p *Program) error {
 }
 
 func verifyOp(p *Program, i int) error {
-	o := &p.Ops[i]
+	o := p.Ops[i]
 	bad := func(format string, args ...any) error {
 		return &VerifyError{i, fmt.Sprintf(format, args...)}
 	}
-	want := map[Kind]int{Set: 1, Jump: 0, JumpIf: 5, Fail: 1}
+	want := [...]int{Set: 1, Jump: 0, JumpIf: 5, Fail: 1}
 	switch {
 	case o.Kind > Fail:
 		return bad("unknown kind %d", o.Kind)
@@ -179,7 +179,7 @@ func verifyPrivileges(p *Program) error {
 	const prSetNoNewPrivs = 38
 	nnp, dropped := false, false
 	for i := range p.Ops {
-		o := &p.Ops[i]
+		o := p.Ops[i]
 		switch {
 		case o.Kind != Syscall:
 		case o.Call == Prctl && o.Args[0].Value == prSetNoNewPrivs:

@@ -57,8 +57,7 @@ func (p *Plan) Text(w io.Writer) error {
 		}
 	}
 	phase, origin := "", ""
-	for i := range p.Program.Ops {
-		o := &p.Program.Ops[i]
+	for i, o := range p.Program.Ops {
 		if o.Phase != phase {
 			phase, origin = o.Phase, ""
 			e.printf("%s:\n", phase)
@@ -92,8 +91,7 @@ func (p *Plan) JSON(w io.Writer) error {
 	for n, s := range p.Steps {
 		out.Steps = append(out.Steps, stepJSON{n, s.Kind, s.Origin})
 	}
-	for i := range p.Program.Ops {
-		o := &p.Program.Ops[i]
+	for i, o := range p.Program.Ops {
 		out.Ops = append(out.Ops, opJSON{i, o.Phase, o.Origin, p.Program.FormatOp(i)})
 	}
 	enc := json.NewEncoder(w)
