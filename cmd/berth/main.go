@@ -22,4 +22,7 @@ import (
 	"berth/cmd/berth/verbs"
 )
 
-func main() { os.Exit(verbs.Run(os.Args, [3]*os.File{os.Stdin, os.Stdout, os.Stderr})) }
+func main() {
+	growStack(false)
+	os.Exit(verbs.Run(os.Args, [3]*os.File{os.Stdin, os.Stdout, os.Stderr}))
+}

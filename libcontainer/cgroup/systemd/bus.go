@@ -23,7 +23,15 @@ const (
 )
 
 // errTimeout is the cause that the contexts of a Bus end with.
-var errTimeout = fmt.Errorf("systemd has not answered within %v: %w", jobTime, context.DeadlineExceeded)
+var errTimeout error = timeoutError{}
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string {
+	return fmt.Sprintf("systemd has not answered within %v: %v", jobTime, context.DeadlineExceeded)
+}
+
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // Bus speaks with one manager, the system's or the user's. It has one
 // connection, which it makes anew once if it breaks in the middle of a method:
