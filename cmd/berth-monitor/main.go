@@ -2,7 +2,7 @@
 
 //go:build !reference
 
-// As in berth: nobody reads what these would find out.
+// As in berth: nobody needs what these would find out.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

@@ -2,9 +2,9 @@
 
 //go:build !reference
 
-// At its start the Go runtime would read mountinfo and our cgroup for a CPU
-// limit, and name its memory mappings: for nobody, in a program that is gone
-// in milliseconds. Mounts can be thousands.
+// The Go runtime would keep the files of our CPU limit open, read them again and
+// again, and name its memory mappings: for nobody, in a program that is gone in
+// milliseconds. (It reads mountinfo once, whatever these say.)
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
