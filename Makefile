@@ -15,15 +15,13 @@ DESTDIR ?=
 export VERSION PREFIX DESTDIR
 
 # berth itself needs no cgo and starts faster without; what needs libseccomp is a
-# helper that it carries, static like everything else. netgo and osusergo keep
-# glibc's resolver out, urfave_cli_no_template text/template. The older garbage
-# collector has 150 kB less of its own in each idle shim.
-TAGS    := netgo,osusergo,urfave_cli_no_template,no_grpc
+# helper that it carries, static like everything else.
+include tests/setup/build.env
 VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/berth/verbs.version=$(VERSION) -X berth/cmd/berth/verbs.commit=$(COMMIT) \
 	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)
-PUREGO  := GOEXPERIMENT=jsonv2,nogreenteagc CGO_ENABLED=0
+PUREGO  := GOEXPERIMENT=$(EXPERIMENT) CGO_ENABLED=0
 BUILD    = $(PUREGO) go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags "-s -w $(VARS)"
-HELPER  := CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
+HELPER  := GOEXPERIMENT= CGO_ENABLED=1 go build -trimpath -buildvcs=false -tags $(TAGS) -ldflags '-s -w -linkmode external -extldflags -static'
 
 .PHONY: help build reference test test-vm newcomer cycles test-unit lint golden integration conformance test-engines bench-engines bench bench-shim bench-image fuzz demo install uninstall deb clean
 

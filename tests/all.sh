@@ -9,7 +9,8 @@
 #   tests/all.sh unit bats   some steps: lint unit system bats shim image install
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tags=netgo,osusergo,urfave_cli_no_template,no_grpc
+. tests/setup/build.env
+export GOEXPERIMENT=$EXPERIMENT
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 counts=$work/counts
@@ -17,12 +18,12 @@ counts=$work/counts
 
 # go_test ARG…: go test with readable output, its results counted.
 go_test() {
-	go test -json -tags $tags "$@" 2>&1 | "$work/report" -counts "$counts"
+	go test -json -tags "$TAGS" "$@" 2>&1 | "$work/report" -counts "$counts"
 }
 
 # packages GREP_ARG…: the module's packages that have tests and match; none is an error.
 packages() {
-	go list -tags $tags -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep "$@"
+	go list -tags "$TAGS" -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' ./... | grep "$@"
 }
 
 lint() { tests/lint.sh; }

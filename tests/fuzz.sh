@@ -5,12 +5,14 @@
 #   tests/fuzz.sh TIME [PATTERN]     e.g. tests/fuzz.sh 30s Verify
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/setup/build.env
+export GOEXPERIMENT=$EXPERIMENT
 time=${1:-10s} pattern=${2:-}
 status=0
 while IFS=: read -r file name; do
 	[[ $name == *$pattern* ]] || continue
 	echo "== $(dirname "$file") $name"
-	go test -tags netgo,osusergo,urfave_cli_no_template,no_grpc -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")" || status=1
+	go test -tags "$TAGS" -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")" || status=1
 done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal libcontainer specconv tests |
 	sed 's/:func /:/' | sort)
 exit $status

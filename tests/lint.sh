@@ -4,6 +4,8 @@
 # Prints what is wrong and fails; prints nothing when all is well.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. tests/setup/build.env
+export GOEXPERIMENT=$EXPERIMENT
 status=0
 
 # sources ARG…: the files that find's ARGs choose, without what is built.
@@ -18,8 +20,8 @@ if [[ $unformatted ]]; then
 fi
 
 # Composite literals without field names: host.Version{5, 12} says it all.
-go vet -tags netgo,osusergo,urfave_cli_no_template,no_grpc -composites=false ./... || status=1
-go vet -tags netgo,osusergo,urfave_cli_no_template,no_grpc,reference -composites=false ./cmd/... ./shim/conmon/options || status=1
+go vet -tags "$TAGS" -composites=false ./... || status=1
+go vet -tags "$TAGS,reference" -composites=false ./cmd/... ./shim/conmon/options || status=1
 rules=$(go test -count=1 ./internal/archtest 2>&1) || {
 	echo "$rules"
 	status=1

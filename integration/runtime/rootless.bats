@@ -221,12 +221,16 @@ setup() {
 @test "rootless: an XDG_RUNTIME_DIR of another user's" {
 	needs_berth "its own words"
 	mkdir -m 700 "$T/other"
-	for dir in "$T/other" /run; do
-		try "${AS[@]}" env "XDG_RUNTIME_DIR=$dir" "$RUNTIME" create --bundle "$BUNDLE" "$ID" </dev/null
-		assert_fails "cannot make the state root: "
-		assert_has "$dir/berth: "
-		assert_has "(hint: is XDG_RUNTIME_DIR yours? set it, or give --root)"
+	mkdir -m 755 "$T/empty"
+	foreign() { # DIR WORDS VERB…
+		try "${AS[@]}" env "XDG_RUNTIME_DIR=$1" "$RUNTIME" "${@:3}" </dev/null
+		assert_fails "$2"
+		assert_has "$1/berth: permission denied (hint: is XDG_RUNTIME_DIR yours? set it, or give --root)"
 		assert_lacks "not set"
+	}
+	foreign "$T/empty" "cannot make the state root: mkdir" create --bundle "$BUNDLE" "$ID"
+	for verb in list "state $ID" "delete $ID" "create --bundle $BUNDLE $ID"; do
+		foreign "$T/other" "cannot use the state root: access" $verb
 	done
 }
 

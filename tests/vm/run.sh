@@ -19,7 +19,8 @@ set -euo pipefail
 PATH=$PATH:/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 here=$(dirname "$(realpath "$0")")
 root=$(realpath "$here/../..")
-tags=netgo,osusergo,urfave_cli_no_template,no_grpc
+. "$root/tests/setup/build.env"
+export GOEXPERIMENT=$EXPERIMENT
 
 usage() {
 	sed -n 's/^#   \(tests.*\)/usage: \1/p' "$0" >&2
@@ -36,18 +37,18 @@ tree() {
 	cd "$root"
 	((${#tests[@]} == 0)) || programs+=" tests/payload examples/embed $(mains)"
 	for name in $programs; do
-		go build -trimpath -tags $tags -ldflags '-s -w' -o "$dir/.vm/go/$name/program" "./$name"
+		go build -trimpath -tags "$TAGS" -ldflags '-s -w' -o "$dir/.vm/go/$name/program" "./$name"
 	done
 	((${#tests[@]})) || return 0
-	go list -tags $tags -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' "${tests[@]}" |
+	go list -tags "$TAGS" -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}' "${tests[@]}" |
 		while read -r name; do
-			go test -c -trimpath -tags $tags -ldflags '-s -w' -o "$dir/.vm/go/${name#berth/}/test" "$name"
+			go test -c -trimpath -tags "$TAGS" -ldflags '-s -w' -o "$dir/.vm/go/${name#berth/}/test" "$name"
 		done
 }
 
 # mains: those of the packages that are programs.
 mains() {
-	go list -tags $tags -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' "${tests[@]}" | sed 's|^berth/||' | xargs
+	go list -tags "$TAGS" -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' "${tests[@]}" | sed 's|^berth/||' | xargs
 }
 
 # command_line WORD…: what bash in the guest reads.

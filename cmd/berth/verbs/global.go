@@ -81,7 +81,11 @@ func (g *global) stateRoot() (string, error) {
 		if os.Geteuid() != 0 && userRuntimeDir() == "" {
 			return "", fmt.Errorf("%w: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", errNoRoot, os.Geteuid())
 		}
-		return defaultRoot(), nil
+		root := defaultRoot()
+		if os.Geteuid() != 0 && unix.Access(root, unix.X_OK) == unix.EACCES {
+			return "", foreignRoot("use", &os.PathError{Op: "access", Path: root, Err: unix.EACCES})
+		}
+		return root, nil
 	}
 	root, err := filepath.Abs(g.root)
 	if err != nil {
@@ -143,8 +147,17 @@ func (g *global) makeRoot() (string, error) {
 	switch {
 	case err == nil:
 		return root, nil
-	case errors.Is(err, os.ErrPermission) && os.Getenv("XDG_RUNTIME_DIR") != "": // su without - keeps another user's
-		return "", fmt.Errorf("cannot make the state root: %w (hint: is XDG_RUNTIME_DIR yours? set it, or give --root)", err)
+	case errors.Is(err, os.ErrPermission):
+		return "", foreignRoot("make", err)
 	}
 	return "", fmt.Errorf("cannot make the state root: %w", err)
+}
+
+// foreignRoot is the error of a state root that is another user's: su without -
+// keeps that user's XDG_RUNTIME_DIR.
+func foreignRoot(what string, err error) error {
+	if os.Getenv("XDG_RUNTIME_DIR") == "" {
+		return fmt.Errorf("cannot %s the state root: %w", what, err)
+	}
+	return fmt.Errorf("cannot %s the state root: %w (hint: is XDG_RUNTIME_DIR yours? set it, or give --root)", what, err)
 }

@@ -22,7 +22,7 @@ func noon() time.Time { return time.Date(2026, 11, 21, 12, 0, 0, 5, time.UTC) }
 func TestLogLines(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{string(textLine("error", "exec: \"x\": no\nsuch", noon())), `time="2026-11-21T12:00:00Z" level=error msg="exec: \"x\": no\nsuch"` + "\n"},
-		{string(jsonLine("error", "a \"b\" <c>\n\xff", noon(), nil)), `{"level":"error","msg":"a \"b\" \u003cc\u003e\n\ufffd","time":"2026-11-21T12:00:00Z"}` + "\n"},
+		{string(jsonLine("error", "a \"b\" <c>\n\xff", noon(), nil)), `{"level":"error","msg":"a \"b\" \u003cc\u003e\n` + "\ufffd" + `","time":"2026-11-21T12:00:00Z"}` + "\n"},
 		{string(jsonLine("error", "m", noon(), map[string]string{"hint": "h"})), `{"hint":"h","level":"error","msg":"m","time":"2026-11-21T12:00:00Z"}` + "\n"},
 	} {
 		if c.got != c.want {
