@@ -79,14 +79,14 @@ cycles: ## make and remove 1,000 containers, look for leftovers, and compare the
 	@go run ./tests/cycles -n $(or $(N),1000)
 
 test-unit: ## run the tests that need no root and no built Berth
-	@go test -tags $(TAGS) $$(go list -tags $(TAGS) ./... | grep -v '^berth/tests/')
+	@GOEXPERIMENT=$(EXPERIMENT) go test -tags $(TAGS) $$(go list -tags $(TAGS) ./... | grep -v '^berth/tests/')
 
 lint: ## gofmt, go vet, shellcheck, and the rules of internal/archtest
 	@tests/lint.sh
 
 golden: ## rewrite the golden files from what the code prints now
 	@dirs=$$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -r -n1 dirname | sort -u); \
-	for dir in $$dirs; do go test -tags $(TAGS) -count=1 "$$dir" -update; done
+	for dir in $$dirs; do GOEXPERIMENT=$(EXPERIMENT) go test -tags $(TAGS) -count=1 "$$dir" -update; done
 	@git status --short -- '*testdata*' '*golden*'
 
 integration: ## run the bats suites with bin/berth, or with RUNTIME=; FILES= chooses

@@ -13,7 +13,7 @@ const stackSize = 60 << 10
 //
 //go:noinline
 func growStack(really bool) byte {
-	if !really { // the frame is only checked for, not written to
+	if !really { // room was made for the frame, and that is all
 		return 0
 	}
 	var frame [stackSize]byte

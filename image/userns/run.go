@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -96,7 +97,7 @@ func (s *second) interrupted(err error, signals <-chan os.Signal) syscall.Signal
 	select {
 	case sig := <-signals:
 		return sig.(syscall.Signal)
-	default:
+	case <-time.After(20 * time.Millisecond): // its way here takes a goroutine
 	}
 	var mapper *exec.ExitError
 	if errors.As(err, &mapper) {

@@ -230,8 +230,10 @@ setup() {
 	}
 	foreign "$T/empty" "cannot make the state root: mkdir" create --bundle "$BUNDLE" "$ID"
 	for verb in list "state $ID" "delete $ID" "create --bundle $BUNDLE $ID"; do
-		foreign "$T/other" "cannot use the state root: access" $verb
+		foreign "$T/other" "cannot use the state root: search" $verb
 	done
+	try "${AS[@]}" env "XDG_RUNTIME_DIR=$T/other" "$RUNTIME" plan --bundle "$BUNDLE" # makes nothing there
+	assert_ok
 }
 
 @test "rootless: no XDG_RUNTIME_DIR" {

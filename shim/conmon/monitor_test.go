@@ -61,7 +61,14 @@ func TestNothingStartsBeforeTheCallerSaysSo(t *testing.T) {
 // stage has to come from that one. A nice value is one thread's, too. Of the
 // monitors that did not see to it, one in ten failed here.
 func TestSecondStageComesFromTheMainThread(t *testing.T) {
-	const nice = 7
+	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nice := 20 - raw + 1
+	if nice > 19 {
+		t.Skip("needs a nice value below 19")
+	}
 	for i := range 20 {
 		for _, mode := range [][]string{nil, {"--sync"}} {
 			t.Run(fmt.Sprint(i, mode), func(t *testing.T) {

@@ -75,15 +75,17 @@ func initialUserNamespace() bool {
 	return len(f) == 3 && string(f[0]) == "0" && string(f[1]) == "0" && string(f[2]) == "4294967295"
 }
 
-// stateRoot is --root, or the default. It need not exist.
+// stateRoot is --root, or the default. It need not exist. One that we may not
+// enter is returned together with os.ErrPermission.
 func (g *global) stateRoot() (string, error) {
 	if g.root == "" {
 		if os.Geteuid() != 0 && userRuntimeDir() == "" {
 			return "", fmt.Errorf("%w: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", errNoRoot, os.Geteuid())
 		}
 		root := defaultRoot()
-		if os.Geteuid() != 0 && unix.Access(root, unix.X_OK) == unix.EACCES {
-			return "", foreignRoot("use", &os.PathError{Op: "access", Path: root, Err: unix.EACCES})
+		var st unix.Stat_t
+		if os.Geteuid() != 0 && unix.Stat(root+"/.", &st) == unix.EACCES { // search permission, as everything below needs it
+			return root, foreignRoot("use", &os.PathError{Op: "search", Path: root, Err: unix.EACCES})
 		}
 		return root, nil
 	}

@@ -25,8 +25,9 @@ func TestLogLines(t *testing.T) {
 		{string(jsonLine("error", "a \"b\" <c>\n\xff", noon(), nil)), `{"level":"error","msg":"a \"b\" \u003cc\u003e\n` + "\ufffd" + `","time":"2026-11-21T12:00:00Z"}` + "\n"},
 		{string(jsonLine("error", "m", noon(), map[string]string{"hint": "h"})), `{"hint":"h","level":"error","msg":"m","time":"2026-11-21T12:00:00Z"}` + "\n"},
 	} {
-		if c.got != c.want {
-			t.Errorf("line = %s want %s", c.got, c.want)
+		// Go's JSON without the experiment jsonv2 escapes it.
+		if got := strings.ReplaceAll(c.got, `\ufffd`, "\ufffd"); got != c.want {
+			t.Errorf("line = %s want %s", got, c.want)
 		}
 	}
 }

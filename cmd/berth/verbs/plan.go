@@ -31,10 +31,10 @@ func (c *planCommand) run(e *env, args []string) (int, error) {
 		return 1, err
 	}
 	o.Root, err = e.global.stateRoot()
-	if errors.Is(err, errNoRoot) { // nothing is there or will be made: a name does
-		o.Root, err = fmt.Sprintf("/run/user/%d/berth", os.Geteuid()), nil
-	}
-	if err != nil {
+	switch { // nothing is there or will be made: a name does
+	case errors.Is(err, errNoRoot):
+		o.Root = fmt.Sprintf("/run/user/%d/berth", os.Geteuid())
+	case err != nil && !errors.Is(err, os.ErrPermission):
 		return 1, err
 	}
 	p, err := libcontainer.Plan(o)
