@@ -13,7 +13,8 @@ load helpers
 @test "ctr run: a signal's exit status is 128 and the signal" {
 	ctr_ run --rm "${RUNTIME[@]}" --cgroup "$ROOM_CGROUP/$ID" localhost/bb:1 "$ID" sleep 1000 </dev/null >"$T/out" 2>&1 &
 	PIDS+=($!)
-	wait_for ctr_ tasks kill -s KILL "$ID"
+	wait_for runs_t # killed between its creation and its start, it would be another case
+	ctr_ tasks kill -s KILL "$ID"
 	status=0
 	wait "${PIDS[0]}" || status=$?
 	assert_status 137

@@ -83,6 +83,7 @@ detach_t() {
 }
 exec_t() { try ctr_ tasks exec --exec-id "e$RANDOM$RANDOM" "${EXTRA[@]}" "$ID" "$@"; }
 state_t() { ctr_ tasks ls | awk -v id="${1:-$ID}" '$1 == id { print $3 }'; }
+runs_t() { [[ $(state_t "$@") == RUNNING ]]; }
 pid_t() { ctr_ tasks ls | awk -v id="${1:-$ID}" '$1 == id { print $2 }'; }
 is_state_t() { [[ $(state_t) == "$1" ]]; }
 # watch_events: what is published from here on is in $T/events, when it has one of ours.
