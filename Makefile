@@ -15,7 +15,8 @@ DESTDIR ?=
 export VERSION PREFIX DESTDIR
 
 # berth itself needs no cgo and starts faster without; what needs libseccomp is a
-# helper that it carries, static like everything else.
+# helper that it carries, static like everything else, and the same whatever the
+# environment says.
 include tests/setup/build.env
 VARS     = -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X berth/cmd/berth/verbs.version=$(VERSION) -X berth/cmd/berth/verbs.commit=$(COMMIT) \
 	-X berth/libcontainer/seccomp.helperVersion=$$(pkg-config --modversion libseccomp)

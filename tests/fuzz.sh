@@ -13,6 +13,6 @@ while IFS=: read -r file name; do
 	[[ $name == *$pattern* ]] || continue
 	echo "== $(dirname "$file") $name"
 	go test -tags "$TAGS" -run '^$' -fuzz "^$name\$" -fuzztime "$time" "./$(dirname "$file")" || status=1
-done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd internal libcontainer specconv tests |
+done < <(grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' cmd image internal libcontainer shim specconv tests |
 	sed 's/:func /:/' | sort)
 exit $status

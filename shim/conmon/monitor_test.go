@@ -58,8 +58,8 @@ func TestNothingStartsBeforeTheCallerSaysSo(t *testing.T) {
 
 // Podman 4 writes the monitor's pid to the tasks files of a cgroup v1 before it
 // lets the monitor go on, which moves the main thread alone: all of the second
-// stage has to come from that one. A nice value is one thread's, too. Of the
-// monitors that did not see to it, one in ten failed here.
+// stage has to come from that one. A nice value is one thread's, too. Without
+// the lock some of these fail, and with --sync in one process all did.
 func TestSecondStageComesFromTheMainThread(t *testing.T) {
 	raw, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	if err != nil {

@@ -60,6 +60,7 @@ func build(t *testing.T, out string) {
 	}
 	cmd := exec.Command("go", "build", "-tags", "netgo,osusergo,urfave_cli_no_template,no_grpc", "-o", out, "./examples/embed")
 	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "GOEXPERIMENT=") // as others build it, not as we build berth
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build examples/embed: %v\n%s", err, msg)
 	}

@@ -75,19 +75,26 @@ func initialUserNamespace() bool {
 	return len(f) == 3 && string(f[0]) == "0" && string(f[1]) == "0" && string(f[2]) == "4294967295"
 }
 
-// stateRoot is --root, or the default. It need not exist. One that we may not
-// enter is returned together with os.ErrPermission.
+// stateRoot is the state root, for those who look into it. It need not exist.
 func (g *global) stateRoot() (string, error) {
+	root, err := g.nameRoot()
+	if err != nil || g.root != "" || os.Geteuid() == 0 {
+		return root, err
+	}
+	var st unix.Stat_t
+	if unix.Stat(root+"/.", &st) == unix.EACCES { // search permission, as everything below needs it
+		return "", foreignRoot("use", &os.PathError{Op: "search", Path: root, Err: unix.EACCES})
+	}
+	return root, nil
+}
+
+// nameRoot is --root, or the default.
+func (g *global) nameRoot() (string, error) {
 	if g.root == "" {
 		if os.Geteuid() != 0 && userRuntimeDir() == "" {
 			return "", fmt.Errorf("%w: XDG_RUNTIME_DIR is not set, and there is no /run/user/%d (hint: set it, or give --root)", errNoRoot, os.Geteuid())
 		}
-		root := defaultRoot()
-		var st unix.Stat_t
-		if os.Geteuid() != 0 && unix.Stat(root+"/.", &st) == unix.EACCES { // search permission, as everything below needs it
-			return root, foreignRoot("use", &os.PathError{Op: "search", Path: root, Err: unix.EACCES})
-		}
-		return root, nil
+		return defaultRoot(), nil
 	}
 	root, err := filepath.Abs(g.root)
 	if err != nil {
@@ -100,7 +107,7 @@ func (g *global) stateRoot() (string, error) {
 	return root, nil
 }
 
-// errNoRoot is stateRoot's for a user without a runtime directory.
+// errNoRoot is nameRoot's for a user without a runtime directory.
 var errNoRoot = errors.New("no directory for the state of containers")
 
 // systemRoot is where root's containers are.

@@ -30,11 +30,11 @@ func (c *planCommand) run(e *env, args []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	o.Root, err = e.global.stateRoot()
-	switch { // nothing is there or will be made: a name does
-	case errors.Is(err, errNoRoot):
-		o.Root = fmt.Sprintf("/run/user/%d/berth", os.Geteuid())
-	case err != nil && !errors.Is(err, os.ErrPermission):
+	o.Root, err = e.global.nameRoot()
+	if errors.Is(err, errNoRoot) { // nothing is there or will be made: a name does
+		o.Root, err = fmt.Sprintf("/run/user/%d/berth", os.Geteuid()), nil
+	}
+	if err != nil {
 		return 1, err
 	}
 	p, err := libcontainer.Plan(o)
